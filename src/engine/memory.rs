@@ -1,0 +1,84 @@
+//! Which buffer holds which value: a plan by liveness, made once per program, for both engines.
+
+use crate::graph::{Graph, NodeKind};
+use crate::tensor::Shape;
+
+/// A plan: nodes whose values are never needed at the same time share a buffer.
+pub(super) struct Plan {
+    /// The buffer of each node; dead nodes have none.
+    pub slot: Vec<Option<usize>>,
+    /// Size of each buffer, in the caller's unit.
+    pub sizes: Vec<usize>,
+    /// The size of the largest set of values that are alive at one time.
+    pub live: usize,
+}
+
+impl Plan {
+    /// Plans a graph whose values take `size(shape)`.
+    ///
+    /// Leaves, constants, outputs and assigned values keep a buffer of their own; an op's output never shares one with
+    /// its inputs.
+    pub fn new(graph: &Graph, size: impl Fn(Shape) -> usize) -> Self {
+        let nodes = graph.nodes();
+        let live = graph.live();
+        let mut last_use: Vec<usize> = (0..nodes.len()).collect();
+        for (i, node) in nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+            for input in node.inputs() {
+                last_use[input.index()] = i;
+            }
+        }
+        let kept = graph.outputs().iter().map(|(_, id)| id).chain(graph.assigns().iter().map(|(_, value)| value));
+        for id in kept {
+            last_use[id.index()] = usize::MAX;
+        }
+        for (i, node) in nodes.iter().enumerate() {
+            if !matches!(node.kind, NodeKind::Op { .. }) {
+                last_use[i] = usize::MAX;
+            }
+        }
+
+        let mut plan = Self { slot: vec![None; nodes.len()], sizes: Vec::new(), live: 0 };
+        let mut free: Vec<usize> = Vec::new();
+        let mut now: usize =
+            (0..nodes.len()).filter(|&i| live[i] && nodes[i].inputs().is_empty()).map(|i| size(nodes[i].shape)).sum();
+        for (i, node) in nodes.iter().enumerate() {
+            if !live[i] {
+                continue;
+            }
+            let needed = size(node.shape);
+            if matches!(node.kind, NodeKind::Op { .. }) {
+                plan.slot[i] = Some(plan.take(&mut free, needed));
+                now += needed;
+                plan.live = plan.live.max(now);
+            } else {
+                // Not even a buffer that is free by now: a leaf holds its value from before the run.
+                plan.slot[i] = Some(plan.take(&mut Vec::new(), needed));
+            }
+            let mut ended: Vec<_> = node.inputs().iter().filter(|id| last_use[id.index()] == i).collect();
+            ended.sort_unstable();
+            ended.dedup();
+            for id in ended {
+                now -= size(graph.shape(*id));
+                free.extend(plan.slot[id.index()]);
+            }
+        }
+        plan
+    }
+
+    /// The free buffer that fits best, the largest one enlarged, or a new one.
+    fn take(&mut self, free: &mut Vec<usize>, needed: usize) -> usize {
+        let fitting = (0..free.len()).filter(|&i| self.sizes[free[i]] >= needed).min_by_key(|&i| self.sizes[free[i]]);
+        let largest = (0..free.len()).max_by_key(|&i| self.sizes[free[i]]);
+        match fitting.or(largest) {
+            Some(i) => {
+                let slot = free.swap_remove(i);
+                self.sizes[slot] = self.sizes[slot].max(needed);
+                slot
+            }
+            None => {
+                self.sizes.push(needed);
+                self.sizes.len() - 1
+            }
+        }
+    }
+}

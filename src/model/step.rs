@@ -1,0 +1,74 @@
+//! The graphs made of a UNet: one prediction, one step of sampling, the training loss.
+
+use super::config::UnetConfig;
+use super::unet::unet;
+use crate::graph::{Graph, Id};
+use crate::ops::REVERSE_STEP_COEFFICIENTS;
+use crate::tensor::Shape;
+
+/// Declares `sinusoid` and, for a class model, `class_labels`, for `n` images, and appends the UNet.
+fn predict(g: &mut Graph, config: &UnetConfig, x: Id) -> Id {
+    let n = g.shape(x).n();
+    let sinusoid = g.input("sinusoid", Shape::new(n, 1, 1, config.block_out_channels[0]));
+    let labels = config.num_class_embeds.map(|_| g.input("class_labels", Shape::new(n, 1, 1, 1)));
+    unet(g, config, x, sinusoid, labels)
+}
+
+/// The model's output `eps` for the inputs `sample` (of `shape`), `sinusoid` and, for a class model, `class_labels`.
+pub fn prediction(config: &UnetConfig, shape: Shape) -> Graph {
+    let mut g = Graph::new();
+    let x = g.input("sample", shape);
+    let eps = predict(&mut g, config, x);
+    g.output("eps", eps);
+    g
+}
+
+/// One step of sampling: the state `x` becomes x' (see `ops/reverse_step.rs`).
+///
+/// Inputs are `sinusoid`, `class_labels` (class models), `noise`, `coefficients` and, when `guided`, `guidance`, the
+/// scale w. A guided step evaluates every image twice in one batch of 2N: `sinusoid` and `class_labels` then have 2N
+/// rows, those with the class first, then those with the label that means none. Outputs are `x` and `eps`, the
+/// prediction after guidance.
+pub fn sampling_step(config: &UnetConfig, shape: Shape, guided: bool) -> Graph {
+    let mut g = Graph::new();
+    let x = g.state("x", shape);
+    let eps = if guided {
+        let twice = g.repeat_images(x, 2);
+        let both = predict(&mut g, config, twice);
+        let w = g.input("guidance", Shape::SCALAR);
+        g.guidance(both, w)
+    } else {
+        predict(&mut g, config, x)
+    };
+    let noise = g.input("noise", shape);
+    let coefficients = g.input("coefficients", Shape::vector(REVERSE_STEP_COEFFICIENTS));
+    let next = g.reverse_step(x, eps, noise, coefficients);
+    g.assign(x, next);
+    g.output("x", next);
+    g.output("eps", eps);
+    g
+}
+
+/// Algorithm 1's loss, ‖target − ε_θ(√ᾱ_t·x_0 + √(1−ᾱ_t)·ε, t)‖² averaged over all values, as the output `loss`.
+///
+/// Inputs are `x_0`, `noise`, `noise_coefficients` `[N, 1, 1, 2]` = (√ᾱ_t, √(1−ᾱ_t)), `sinusoid` and, for a class model,
+/// `class_labels`. The target is the noise; with `velocity` it is v = √ᾱ_t·ε − √(1−ᾱ_t)·x_0 (Salimans & Ho 2022), whose
+/// coefficients (√ᾱ_t, −√(1−ᾱ_t)) are the input `target_coefficients`.
+pub fn training_loss(config: &UnetConfig, shape: Shape, velocity: bool) -> (Graph, Id) {
+    let mut g = Graph::new();
+    let coefficients = Shape::new(shape.n(), 1, 1, 2);
+    let x_0 = g.input("x_0", shape);
+    let noise = g.input("noise", shape);
+    let noise_coefficients = g.input("noise_coefficients", coefficients);
+    let x_t = g.noised(x_0, noise, noise_coefficients);
+    let target = if velocity {
+        let target_coefficients = g.input("target_coefficients", coefficients);
+        g.noised(noise, x_0, target_coefficients)
+    } else {
+        noise
+    };
+    let predicted = predict(&mut g, config, x_t);
+    let loss = g.mse(predicted, target);
+    g.output("loss", loss);
+    (g, loss)
+}

@@ -1,0 +1,341 @@
+//! Multi-head self-attention over pixels, softmax(q·kᵀ/√d)·v (Vaswani et al. 2017), and its gradients.
+//!
+//! q, k, v are `[N, H, W, C]`; a token is a pixel, head m owns channels m·d .. (m+1)·d. The backward pass recomputes the
+//! probabilities P from the row-wise log-sum-exp instead of keeping them (Dao et al. 2022).
+
+use super::fast::attention as fast;
+use crate::graph::{Dispatch, Fast, Graph, Id, Op, View};
+use crate::reference;
+use crate::tensor::Shape;
+use num_traits::Float;
+
+/// `Params` of the kernels in this file.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    n: u32,
+    /// H·W.
+    tokens: u32,
+    heads: u32,
+    head_dim: u32,
+    /// Heads one workgroup sees to: all of them where heads share a `vec4<f32>`, else one.
+    heads_per_group: u32,
+    /// 1/√d.
+    scale: f32,
+}
+
+/// What every op of this file knows.
+#[derive(Clone, Copy, Debug)]
+struct Heads {
+    heads: usize,
+}
+
+impl Heads {
+    fn dispatch(self, shader: &'static str, q: Shape) -> Dispatch {
+        let head_dim = q.c() / self.heads;
+        let heads_per_group = if head_dim.is_multiple_of(4) { 1 } else { self.heads };
+        let params = Params {
+            n: q.n() as u32,
+            tokens: q.pixels() as u32,
+            heads: self.heads as u32,
+            head_dim: head_dim as u32,
+            heads_per_group: heads_per_group as u32,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+        };
+        // One workgroup per image, head (or all heads) and four tokens.
+        Dispatch::groups(shader, &params, q.n() * (self.heads / heads_per_group) * q.pixels().div_ceil(4))
+    }
+
+    /// Position of (image, token, head's channel 0).
+    fn at(self, shape: Shape, n: usize, token: usize, head: usize) -> usize {
+        (n * shape.pixels() + token) * shape.c() + head * (shape.c() / self.heads)
+    }
+
+    /// Logits q_i·k_j/√d for all j.
+    fn logits<T: Float>(self, q: View<T>, k: View<T>, n: usize, head: usize, i: usize) -> Vec<T> {
+        let d = q.shape.c() / self.heads;
+        let scale = super::number::<T>(d as f64).sqrt().recip();
+        let query = &q.data[self.at(q.shape, n, i, head)..][..d];
+        let dot = |j| {
+            let key = &k.data[self.at(k.shape, n, j, head)..][..d];
+            query.iter().zip(key).fold(T::zero(), |sum, (&a, &b)| sum + a * b) * scale
+        };
+        (0..k.shape.pixels()).map(dot).collect()
+    }
+
+    /// P_ij for all j, from the log-sum-exp of row i.
+    fn probabilities<T: Float>(self, q: View<T>, k: View<T>, lse: View<T>, n: usize, head: usize, i: usize) -> Vec<T> {
+        let lse = lse.data[(n * q.shape.pixels() + i) * self.heads + head];
+        self.logits(q, k, n, head, i).into_iter().map(|logit| (logit - lse).exp()).collect()
+    }
+
+    /// dS_ij = P_ij·(dO_i·v_j − dO_i·O_i), the gradient of the logits, for all j; inputs are (q, k, v, lse, o, do).
+    fn grad_logits<T: Float>(self, inputs: &[View<T>], n: usize, head: usize, i: usize) -> Vec<T> {
+        let [q, k, v, lse, o, d_o] = [inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5]];
+        let d = q.shape.c() / self.heads;
+        let row = |x: View<T>, token| self.at(x.shape, n, token, head);
+        let dot = |a: &[T], b: &[T]| a.iter().zip(b).fold(T::zero(), |sum, (&a, &b)| sum + a * b);
+        let d_o = &d_o.data[row(d_o, i)..][..d];
+        let mean = dot(d_o, &o.data[row(o, i)..][..d]);
+        let p = self.probabilities(q, k, lse, n, head, i);
+        p.into_iter().enumerate().map(|(j, p)| p * (dot(d_o, &v.data[row(v, j)..][..d]) - mean)).collect()
+    }
+
+    fn for_each(self, shape: Shape, mut f: impl FnMut(usize, usize, usize)) {
+        for n in 0..shape.n() {
+            for head in 0..self.heads {
+                for i in 0..shape.pixels() {
+                    f(n, head, i);
+                }
+            }
+        }
+    }
+
+    fn scale<T: Float>(self, shape: Shape) -> T {
+        super::number::<T>((shape.c() / self.heads) as f64).sqrt().recip()
+    }
+}
+
+/// o = softmax(q·kᵀ/√d)·v, of (q, k, v).
+#[derive(Debug)]
+struct Attention(Heads);
+
+impl Attention {
+    fn reference<T: Float>(&self, inputs: &[View<T>], shape: Shape, out: &mut [T]) {
+        let [q, k, v] = [inputs[0], inputs[1], inputs[2]];
+        let d = shape.c() / self.0.heads;
+        out.fill(T::zero());
+        self.0.for_each(shape, |n, head, i| {
+            let logits = self.0.logits(q, k, n, head, i);
+            let max = logits.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
+            let sum = logits.iter().fold(T::zero(), |sum, &l| sum + (l - max).exp());
+            let at = self.0.at(shape, n, i, head);
+            for (j, &logit) in logits.iter().enumerate() {
+                let p = (logit - max).exp() / sum;
+                for c in 0..d {
+                    out[at + c] = out[at + c] + p * v.data[self.0.at(v.shape, n, j, head) + c];
+                }
+            }
+        });
+    }
+}
+
+impl Op for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Shape {
+        assert!(inputs[0] == inputs[1] && inputs[1] == inputs[2], "q, k and v have one shape");
+        assert_eq!(inputs[0].c() % self.0.heads, 0, "{} heads divide {} channels", self.0.heads, inputs[0].c());
+        inputs[0]
+    }
+
+    reference!();
+
+    fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
+        self.0.dispatch(self.name(), inputs[0])
+    }
+
+    fn vjp(&self, g: &mut Graph, inputs: &[Id], output: Id, cotangent: Id) -> Vec<Option<Id>> {
+        let [q, k, v] = [inputs[0], inputs[1], inputs[2]];
+        let lse = g.apply(AttentionLse(self.0), &[q, k]);
+        let all = [q, k, v, lse, output, cotangent];
+        let dq = g.apply(AttentionGradQ(self.0), &all);
+        let dk = g.apply(AttentionGradK(self.0), &all);
+        let dv = g.apply(AttentionGradV(self.0), &[q, k, lse, cotangent]);
+        vec![Some(dq), Some(dk), Some(dv)]
+    }
+
+    fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(fast::Forward(fast::Heads::new(inputs[0], self.0.heads))))
+    }
+}
+
+/// log Σ_j exp(q_i·k_j/√d), of (q, k): `[N, H, W, heads]`.
+#[derive(Debug)]
+struct AttentionLse(Heads);
+
+impl AttentionLse {
+    fn reference<T: Float>(&self, inputs: &[View<T>], _shape: Shape, out: &mut [T]) {
+        let [q, k] = [inputs[0], inputs[1]];
+        self.0.for_each(q.shape, |n, head, i| {
+            let logits = self.0.logits(q, k, n, head, i);
+            let max = logits.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
+            let sum = logits.iter().fold(T::zero(), |sum, &l| sum + (l - max).exp());
+            out[(n * q.shape.pixels() + i) * self.0.heads + head] = max + sum.ln();
+        });
+    }
+}
+
+impl Op for AttentionLse {
+    fn name(&self) -> &'static str {
+        "attention_lse"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Shape {
+        inputs[0].with_c(self.0.heads)
+    }
+
+    reference!();
+
+    fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
+        // One workgroup per image, four heads (a vec4 of the output) and four tokens.
+        let q = inputs[0];
+        let mut dispatch = self.0.dispatch(self.name(), q);
+        dispatch.workgroups = q.n() * self.0.heads.div_ceil(4) * q.pixels().div_ceil(4);
+        dispatch
+    }
+
+    fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
+        super::second_derivative(self.name())
+    }
+
+    fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(fast::Lse(fast::Heads::new(inputs[0], self.0.heads))))
+    }
+}
+
+/// dq_i = Σ_j dS_ij·k_j/√d, of (q, k, v, lse, o, do).
+#[derive(Debug)]
+struct AttentionGradQ(Heads);
+
+impl AttentionGradQ {
+    fn reference<T: Float>(&self, inputs: &[View<T>], shape: Shape, out: &mut [T]) {
+        let d = shape.c() / self.0.heads;
+        let scale: T = self.0.scale(shape);
+        out.fill(T::zero());
+        self.0.for_each(shape, |n, head, i| {
+            let ds = self.0.grad_logits(inputs, n, head, i);
+            let at = self.0.at(shape, n, i, head);
+            for (j, &ds) in ds.iter().enumerate() {
+                for c in 0..d {
+                    let key = inputs[1].data[self.0.at(shape, n, j, head) + c];
+                    out[at + c] = out[at + c] + ds * key * scale;
+                }
+            }
+        });
+    }
+}
+
+impl Op for AttentionGradQ {
+    fn name(&self) -> &'static str {
+        "attention_grad_q"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Shape {
+        inputs[0]
+    }
+
+    reference!();
+
+    fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
+        self.0.dispatch(self.name(), inputs[0])
+    }
+
+    fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
+        super::second_derivative(self.name())
+    }
+
+    fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(fast::GradQ(fast::Heads::new(inputs[0], self.0.heads))))
+    }
+}
+
+/// dk_j = Σ_i dS_ij·q_i/√d, of (q, k, v, lse, o, do).
+#[derive(Debug)]
+struct AttentionGradK(Heads);
+
+impl AttentionGradK {
+    fn reference<T: Float>(&self, inputs: &[View<T>], shape: Shape, out: &mut [T]) {
+        let d = shape.c() / self.0.heads;
+        let scale: T = self.0.scale(shape);
+        out.fill(T::zero());
+        self.0.for_each(shape, |n, head, i| {
+            let ds = self.0.grad_logits(inputs, n, head, i);
+            for (j, &ds) in ds.iter().enumerate() {
+                for c in 0..d {
+                    let query = inputs[0].data[self.0.at(shape, n, i, head) + c];
+                    let at = self.0.at(shape, n, j, head) + c;
+                    out[at] = out[at] + ds * query * scale;
+                }
+            }
+        });
+    }
+}
+
+impl Op for AttentionGradK {
+    fn name(&self) -> &'static str {
+        "attention_grad_k"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Shape {
+        inputs[1]
+    }
+
+    reference!();
+
+    fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
+        self.0.dispatch(self.name(), inputs[0])
+    }
+
+    fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
+        super::second_derivative(self.name())
+    }
+
+    fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(fast::GradK(fast::Heads::new(inputs[0], self.0.heads))))
+    }
+}
+
+/// dv_j = Σ_i P_ij·do_i, of (q, k, lse, do).
+#[derive(Debug)]
+struct AttentionGradV(Heads);
+
+impl AttentionGradV {
+    fn reference<T: Float>(&self, inputs: &[View<T>], shape: Shape, out: &mut [T]) {
+        let [q, k, lse, d_o] = [inputs[0], inputs[1], inputs[2], inputs[3]];
+        let d = shape.c() / self.0.heads;
+        out.fill(T::zero());
+        self.0.for_each(shape, |n, head, i| {
+            let p = self.0.probabilities(q, k, lse, n, head, i);
+            for (j, &p) in p.iter().enumerate() {
+                for c in 0..d {
+                    let at = self.0.at(shape, n, j, head) + c;
+                    out[at] = out[at] + p * d_o.data[self.0.at(shape, n, i, head) + c];
+                }
+            }
+        });
+    }
+}
+
+impl Op for AttentionGradV {
+    fn name(&self) -> &'static str {
+        "attention_grad_v"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Shape {
+        inputs[3]
+    }
+
+    reference!();
+
+    fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
+        self.0.dispatch(self.name(), inputs[0])
+    }
+
+    fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
+        super::second_derivative(self.name())
+    }
+
+    fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(fast::GradV(fast::Heads::new(inputs[0], self.0.heads))))
+    }
+}
+
+impl Graph {
+    /// softmax(q·kᵀ/√d)·v over the pixels of each image, for each of `heads` heads; all `[N, H, W, C]`.
+    pub fn attention(&mut self, q: Id, k: Id, v: Id, heads: usize) -> Id {
+        self.apply(Attention(Heads { heads }), &[q, k, v])
+    }
+}

@@ -1,0 +1,266 @@
+//! Two-dimensional convolution (cross-correlation, as everyone calls it) over NHWC, and its two gradients.
+//!
+//! y[n, i, j, o] = b[o] + Σ_{u, v, c} x[n, i·s + u − p, j·s + v − p, c] · w[u, v, c, o], zero outside x.
+
+use super::fast::conv;
+use crate::graph::{Dispatch, Fast, Graph, Id, Op, View};
+use crate::reference;
+use crate::tensor::Shape;
+use num_traits::Float;
+
+/// What a convolution is besides its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2dShape {
+    /// Step between outputs, in rows and in columns.
+    pub stride: usize,
+    /// Zeros before and after, in rows and in columns. `(1, 1)` is symmetric; `(0, 1)` is right and bottom only, the
+    /// padding of the original DDPM's downsampling.
+    pub padding: (usize, usize),
+}
+
+impl Conv2dShape {
+    /// The shape of y for the shapes of x and w.
+    pub fn output(&self, x: Shape, w: Shape) -> Shape {
+        assert_eq!(x.c(), w.w(), "a convolution's weight {w} has as many inputs as its image {x} has channels");
+        let extent = |size: usize, kernel: usize| {
+            let padded = size + self.padding.0 + self.padding.1;
+            assert!(padded >= kernel, "a {kernel}-wide kernel does not fit {size} padded by {:?}", self.padding);
+            (padded - kernel) / self.stride + 1
+        };
+        Shape::new(x.n(), extent(x.h(), w.n()), extent(x.w(), w.h()), w.c())
+    }
+
+    /// The place in x of tap `u` for output `i`, if it is inside.
+    fn source(&self, i: usize, u: usize, size: usize) -> Option<usize> {
+        (i * self.stride + u).checked_sub(self.padding.0).filter(|&p| p < size)
+    }
+
+    /// Calls `f(u, v, x's row and column, y's row and column)` for every pair that meets inside x.
+    fn for_each_pair(&self, x: Shape, w: Shape, y: Shape, mut f: impl FnMut([usize; 2], [usize; 2], [usize; 2])) {
+        for i in 0..y.h() {
+            for j in 0..y.w() {
+                for u in 0..w.n() {
+                    for v in 0..w.h() {
+                        let (Some(row), Some(col)) = (self.source(i, u, x.h()), self.source(j, v, x.w())) else {
+                            continue;
+                        };
+                        f([u, v], [row, col], [i, j]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `Params` of the three convolution kernels.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    n: u32,
+    /// Extents of x.
+    h: u32,
+    w: u32,
+    ci: u32,
+    /// Extents of y.
+    out_h: u32,
+    out_w: u32,
+    co: u32,
+    kernel_h: u32,
+    kernel_w: u32,
+    stride: u32,
+    /// Zeros before the first row and column.
+    padding: u32,
+}
+
+impl Params {
+    fn new(conv: Conv2dShape, x: Shape, w: Shape, y: Shape) -> Self {
+        Self {
+            n: x.n() as u32,
+            h: x.h() as u32,
+            w: x.w() as u32,
+            ci: x.c() as u32,
+            out_h: y.h() as u32,
+            out_w: y.w() as u32,
+            co: y.c() as u32,
+            kernel_h: w.n() as u32,
+            kernel_w: w.h() as u32,
+            stride: conv.stride as u32,
+            padding: conv.padding.0 as u32,
+        }
+    }
+}
+
+/// Invocations that cover an image in tiles of four neighbouring pixels by eight channels.
+fn tiles(out: Shape) -> usize {
+    (out.n() * out.pixels()).div_ceil(4) * out.c().div_ceil(8)
+}
+
+/// y of (x, w, b).
+#[derive(Debug)]
+struct Conv2d {
+    conv: Conv2dShape,
+}
+
+impl Conv2d {
+    fn reference<T: Float>(&self, inputs: &[View<T>], y: Shape, out: &mut [T]) {
+        let [x, w, b] = [inputs[0], inputs[1], inputs[2]];
+        for n in 0..y.n() {
+            for pixel in 0..y.pixels() {
+                let at = (n * y.pixels() + pixel) * y.c();
+                out[at..at + y.c()].copy_from_slice(b.data);
+            }
+            self.conv.for_each_pair(x.shape, w.shape, y, |[u, v], [row, col], [i, j]| {
+                let at = ((n * y.h() + i) * y.w() + j) * y.c();
+                for c in 0..x.shape.c() {
+                    let value = x.at(n, row, col, c);
+                    for o in 0..y.c() {
+                        out[at + o] = out[at + o] + value * w.at(u, v, c, o);
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Shape {
+        let out = self.conv.output(inputs[0], inputs[1]);
+        assert_eq!(inputs[2], Shape::vector(out.c()), "a convolution has one bias per output channel");
+        out
+    }
+
+    reference!();
+
+    fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
+        let params = Params::new(self.conv, inputs[0], inputs[1], out);
+        Dispatch::per_item(self.name(), &params, tiles(out))
+    }
+
+    fn vjp(&self, g: &mut Graph, inputs: &[Id], _output: Id, cotangent: Id) -> Vec<Option<Id>> {
+        let (x, w) = (g.shape(inputs[0]), g.shape(inputs[1]));
+        let dx = g.apply(Conv2dGradInput { conv: self.conv, x }, &[cotangent, inputs[1]]);
+        let dw = g.apply(Conv2dGradWeight { conv: self.conv, w }, &[inputs[0], cotangent]);
+        let db = g.sum_pixels(cotangent);
+        let db = g.sum_images(db);
+        vec![Some(dx), Some(dw), Some(db)]
+    }
+
+    fn fast_f32(&self, inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(conv::Forward::new(self.conv, inputs[0], inputs[1], out)))
+    }
+}
+
+/// dx of (dy, w).
+#[derive(Debug)]
+struct Conv2dGradInput {
+    conv: Conv2dShape,
+    x: Shape,
+}
+
+impl Conv2dGradInput {
+    fn reference<T: Float>(&self, inputs: &[View<T>], x: Shape, out: &mut [T]) {
+        let [dy, w] = [inputs[0], inputs[1]];
+        out.fill(T::zero());
+        for n in 0..x.n() {
+            self.conv.for_each_pair(x, w.shape, dy.shape, |[u, v], [row, col], [i, j]| {
+                for c in 0..x.c() {
+                    let mut sum = T::zero();
+                    for o in 0..dy.shape.c() {
+                        sum = sum + dy.at(n, i, j, o) * w.at(u, v, c, o);
+                    }
+                    let at = crate::graph::index(x, n, row, col, c);
+                    out[at] = out[at] + sum;
+                }
+            });
+        }
+    }
+}
+
+impl Op for Conv2dGradInput {
+    fn name(&self) -> &'static str {
+        "conv2d_grad_input"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Shape {
+        assert_eq!(self.conv.output(self.x, inputs[1]), inputs[0], "dy has the shape of y");
+        self.x
+    }
+
+    reference!();
+
+    fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
+        let params = Params::new(self.conv, out, inputs[1], inputs[0]);
+        Dispatch::per_item(self.name(), &params, tiles(out))
+    }
+
+    fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
+        super::second_derivative(self.name())
+    }
+
+    fn fast_f32(&self, inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(conv::GradInput::new(self.conv, out, inputs[1], inputs[0])))
+    }
+}
+
+/// dw of (x, dy).
+#[derive(Debug)]
+struct Conv2dGradWeight {
+    conv: Conv2dShape,
+    w: Shape,
+}
+
+impl Conv2dGradWeight {
+    fn reference<T: Float>(&self, inputs: &[View<T>], w: Shape, out: &mut [T]) {
+        let [x, dy] = [inputs[0], inputs[1]];
+        out.fill(T::zero());
+        for n in 0..x.shape.n() {
+            self.conv.for_each_pair(x.shape, w, dy.shape, |[u, v], [row, col], [i, j]| {
+                for c in 0..x.shape.c() {
+                    let value = x.at(n, row, col, c);
+                    for o in 0..dy.shape.c() {
+                        let at = crate::graph::index(w, u, v, c, o);
+                        out[at] = out[at] + value * dy.at(n, i, j, o);
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl Op for Conv2dGradWeight {
+    fn name(&self) -> &'static str {
+        "conv2d_grad_weight"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Shape {
+        assert_eq!(self.conv.output(inputs[0], self.w), inputs[1], "dy has the shape of y");
+        self.w
+    }
+
+    reference!();
+
+    fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
+        let params = Params::new(self.conv, inputs[0], out, inputs[1]);
+        let taps = out.n() * out.h();
+        Dispatch::groups(self.name(), &params, taps * out.w().div_ceil(8) * out.c().div_ceil(8))
+    }
+
+    fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
+        super::second_derivative(self.name())
+    }
+
+    fn fast_f32(&self, inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(conv::GradWeight::new(self.conv, inputs[0], out, inputs[1])))
+    }
+}
+
+impl Graph {
+    /// Convolution of x `[N, H, W, ci]` with w `[kh, kw, ci, co]` and bias `[1, 1, 1, co]`; see [`Conv2dShape`].
+    pub fn conv2d(&mut self, x: Id, w: Id, b: Id, stride: usize, padding: (usize, usize)) -> Id {
+        self.apply(Conv2d { conv: Conv2dShape { stride, padding } }, &[x, w, b])
+    }
+}

@@ -1,0 +1,362 @@
+//! Convolution and its gradients as register tiles over NHWC, without an im2col buffer.
+//!
+//! Each task copies the rows it needs into a zero-padded strip; the window of an output pixel is then `kh` contiguous
+//! runs of `kw·ci` values, read in place. The gradient of the input is a convolution of the (spread) gradient of the
+//! output with the mirrored, transposed weight; the gradient of the weight is the same tile summed over pixels.
+
+use super::parallel::{for_each_chunk, with_scratch};
+use super::tile::{Layout, Tiles};
+use crate::graph::Fast;
+use crate::ops::Conv2dShape;
+use crate::tensor::Shape;
+
+/// A convolution in the form the tiles take: a dense window sliding over a padded strip.
+#[derive(Clone, Copy)]
+struct Window {
+    tiles: Tiles,
+    /// Extents of the source.
+    x: Shape,
+    /// Extents of the result.
+    y: Shape,
+    kernel: (usize, usize),
+    stride: usize,
+    /// Zeros before the first row and column of the source.
+    before: usize,
+    /// Distance between source pixels in the strip: more than one spreads them, with zeros between.
+    spread: usize,
+}
+
+impl Window {
+    /// 1×1 products have no rows and columns: the pixels of a batch are one long row.
+    fn flatten(mut self) -> Self {
+        if self.kernel == (1, 1) && self.stride == 1 && self.before == 0 && self.spread == 1 && self.x.pixels() == self.y.pixels() {
+            self.x = Shape::new(1, 1, self.x.n() * self.x.pixels(), self.x.c());
+            self.y = Shape::new(1, 1, self.y.n() * self.y.pixels(), self.y.c());
+        }
+        self
+    }
+
+    fn is_product(&self) -> bool {
+        self.kernel == (1, 1) && self.stride == 1 && self.before == 0 && self.spread == 1 && self.y.h() == 1
+    }
+
+    /// Columns of the strip.
+    fn strip_w(&self) -> usize {
+        (self.y.w() - 1) * self.stride + self.kernel.1
+    }
+
+    /// Rows of the strip for `rows` rows of y.
+    fn strip_h(&self, rows: usize) -> usize {
+        (rows - 1) * self.stride + self.kernel.0
+    }
+
+    /// Fills the strip for rows `from .. from + rows` of y of one image.
+    fn fill_strip(&self, image: &[f32], from: usize, rows: usize, strip: &mut [f32]) {
+        let (c, width) = (self.x.c(), self.strip_w() * self.x.c());
+        for (r, line) in strip.chunks_exact_mut(width).take(self.strip_h(rows)).enumerate() {
+            let source = (from * self.stride + r).checked_sub(self.before);
+            let source = source.filter(|p| p % self.spread == 0 && p / self.spread < self.x.h());
+            let Some(row) = source.map(|p| p / self.spread) else {
+                line.fill(0.0);
+                continue;
+            };
+            let row = &image[row * self.x.w() * c..][..self.x.w() * c];
+            let start = self.before * c;
+            if self.spread == 1 {
+                let end = (start + row.len()).min(width);
+                line[..start].fill(0.0);
+                line[start..end].copy_from_slice(&row[..end - start]);
+                line[end..].fill(0.0);
+            } else {
+                line.fill(0.0);
+                for (j, pixel) in row.chunks_exact(c).enumerate() {
+                    let at = start + j * self.spread * c;
+                    if at + c <= width {
+                        line[at..at + c].copy_from_slice(pixel);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Columns of the weight as the tiles take it, filled up to whole vectors.
+    fn columns(&self) -> usize {
+        self.y.c().next_multiple_of(self.tiles.lanes)
+    }
+
+    /// Rows of y a task computes.
+    fn task_rows(&self) -> usize {
+        // Eight tasks keep many cores busy; a batch of eight images has them anyway.
+        let tasks_per_image = 8usize.div_ceil(self.y.n());
+        self.y.h().div_ceil(tasks_per_image)
+    }
+
+    /// y = window(x)·weight + bias; weight is `[kh·kw·ci][columns]`, bias `[columns]`.
+    fn run(&self, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
+        assert_eq!(weight.len(), self.kernel.0 * self.kernel.1 * self.x.c() * self.columns());
+        assert_eq!(bias.len(), self.columns());
+        assert_eq!(x.len(), self.x.len());
+        assert_eq!(y.len(), self.y.len());
+        if self.is_product() {
+            const ROWS: usize = 112; // whole tiles of 14 and of 7 rows
+            for_each_chunk(y, ROWS * self.y.c(), |i, y| {
+                let x = &x[i * ROWS * self.x.c()..];
+                self.row(x, self.x.c(), weight, bias, y, y.len() / self.y.c());
+            });
+            return;
+        }
+        let rows = self.task_rows();
+        let tasks = self.y.h().div_ceil(rows);
+        // Images are whole chunks; an image's last task may be shorter, so the rows are cut inside.
+        let image_len = self.y.pixels() * self.y.c();
+        let row_len = self.y.w() * self.y.c();
+        let work = |image: usize, from: usize, y: &mut [f32]| {
+            let count = y.len() / row_len;
+            with_scratch(self.strip_h(count) * self.strip_w() * self.x.c(), |strip| {
+                let source = &x[image * self.x.pixels() * self.x.c()..][..self.x.pixels() * self.x.c()];
+                self.fill_strip(source, from, count, strip);
+                for (r, line) in y.chunks_exact_mut(row_len).enumerate() {
+                    let window = &strip[r * self.stride * self.strip_w() * self.x.c()..];
+                    self.row(window, self.stride * self.x.c(), weight, bias, line, self.y.w());
+                }
+            });
+        };
+        if tasks == 1 {
+            for_each_chunk(y, image_len, |image, y| work(image, 0, y));
+        } else {
+            for (image, y) in y.chunks_exact_mut(image_len).enumerate() {
+                for_each_chunk(y, rows * row_len, |task, y| work(image, task * rows, y));
+            }
+        }
+    }
+
+    /// One row of `pixels` outputs whose windows start `step` values apart in `x`.
+    fn row(&self, x: &[f32], step: usize, weight: &[f32], bias: &[f32], y: &mut [f32], pixels: usize) {
+        let (c, co, columns) = (self.x.c(), self.y.c(), self.columns());
+        let run = self.kernel.1 * c;
+        let strip_row = self.strip_w() * c;
+        let taps: [(usize, usize); 16] = std::array::from_fn(|u| (u * strip_row, u * run * columns));
+        let taps = &taps[..self.kernel.0];
+        // The last window ends here; with it in bounds all are.
+        assert!(x.len() >= (pixels - 1) * step + (self.kernel.0 - 1) * if self.kernel.0 > 1 { strip_row } else { 0 } + run);
+        assert!(y.len() >= pixels * co);
+        let layout = Layout { a_row: step, a_k: 1, b_k: columns, k: run, init_row: 0, c_row: co };
+        self.tiles.cover(pixels, columns, |kernel, p, rows, column, width| {
+            let (a, b, init) = (&x[p * step..], &weight[column..], &bias[column..]);
+            if column + width <= co {
+                // SAFETY: the windows of rows p .. p + rows end before the one asserted above; weight and bias have
+                // `columns` columns; the tile's columns are inside y's rows.
+                unsafe { kernel(layout, a.as_ptr(), b.as_ptr(), taps, init.as_ptr(), y[p * co + column..].as_mut_ptr()) };
+            } else {
+                // The last vector reaches over the edge of y: compute into a corner of the stack and copy what counts.
+                let mut corner = [0.0f32; 14 * 64];
+                let edge = Layout { c_row: width, ..layout };
+                // SAFETY: as above; a tile has at most 14 rows and 64 columns.
+                unsafe { kernel(edge, a.as_ptr(), b.as_ptr(), taps, init.as_ptr(), corner.as_mut_ptr()) };
+                for r in 0..rows {
+                    let count = co - column;
+                    y[(p + r) * co + column..][..count].copy_from_slice(&corner[r * width..][..count]);
+                }
+            }
+        });
+    }
+}
+
+/// Copies rows of `co` values into rows of `columns`, the rest zero.
+fn widen(rows: &[f32], co: usize, columns: usize, out: &mut [f32]) {
+    for (row, out) in rows.chunks_exact(co).zip(out.chunks_exact_mut(columns)) {
+        out[..co].copy_from_slice(row);
+        out[co..].fill(0.0);
+    }
+}
+
+/// `conv2d`: of (x, w, b).
+pub struct Forward {
+    window: Window,
+}
+
+impl Forward {
+    pub fn new(conv: Conv2dShape, x: Shape, w: Shape, y: Shape) -> Self {
+        let window = Window {
+            tiles: Tiles::detect(),
+            x,
+            y,
+            kernel: (w.n(), w.h()),
+            stride: conv.stride,
+            before: conv.padding.0,
+            spread: 1,
+        };
+        Self { window: window.flatten() }
+    }
+}
+
+impl Fast for Forward {
+    fn scratch_len(&self) -> usize {
+        let w = &self.window;
+        if w.columns() == w.y.c() { 0 } else { (w.kernel.0 * w.kernel.1 * w.x.c() + 1) * w.columns() }
+    }
+
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]) {
+        let [x, weight, bias] = [inputs[0], inputs[1], inputs[2]];
+        let (co, columns) = (self.window.y.c(), self.window.columns());
+        if columns == co {
+            return self.window.run(x, weight, bias, out);
+        }
+        let (wide, rest) = scratch.split_at_mut(weight.len() / co * columns);
+        widen(weight, co, columns, wide);
+        widen(bias, co, columns, rest);
+        self.window.run(x, wide, &rest[..columns], out);
+    }
+}
+
+/// `conv2d_grad_input`: of (dy, w).
+pub struct GradInput {
+    window: Window,
+}
+
+impl GradInput {
+    pub fn new(conv: Conv2dShape, x: Shape, w: Shape, y: Shape) -> Self {
+        let window = Window {
+            tiles: Tiles::detect(),
+            x: y,
+            y: x,
+            kernel: (w.n(), w.h()),
+            stride: 1,
+            before: w.n() - 1 - conv.padding.0,
+            spread: conv.stride,
+        };
+        Self { window: window.flatten() }
+    }
+}
+
+impl Fast for GradInput {
+    fn scratch_len(&self) -> usize {
+        let w = &self.window;
+        (w.kernel.0 * w.kernel.1 * w.x.c() + 1) * w.columns()
+    }
+
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]) {
+        let [dy, weight] = [inputs[0], inputs[1]];
+        let (co, ci, columns) = (self.window.x.c(), self.window.y.c(), self.window.columns());
+        let taps = self.window.kernel.0 * self.window.kernel.1;
+        let (turned, zeros) = scratch.split_at_mut(taps * co * columns);
+        zeros[..columns].fill(0.0);
+        for tap in 0..taps {
+            // Mirrored in both directions is the reverse order of taps.
+            let from = &weight[(taps - 1 - tap) * ci * co..][..ci * co];
+            let to = &mut turned[tap * co * columns..][..co * columns];
+            for (o, row) in to.chunks_exact_mut(columns).enumerate() {
+                for c in 0..ci {
+                    row[c] = from[c * co + o];
+                }
+                row[ci..].fill(0.0);
+            }
+        }
+        self.window.run(dy, turned, &zeros[..columns], out);
+    }
+}
+
+/// `conv2d_grad_weight`: of (x, dy).
+pub struct GradWeight {
+    window: Window,
+    /// Parts of the batch, each summed by one task, then added in order.
+    parts: usize,
+}
+
+impl GradWeight {
+    pub fn new(conv: Conv2dShape, x: Shape, w: Shape, y: Shape) -> Self {
+        let mut window = Window {
+            tiles: Tiles::detect(),
+            x,
+            y,
+            kernel: (w.n(), w.h()),
+            stride: conv.stride,
+            before: conv.padding.0,
+            spread: 1,
+        };
+        if window.x.pixels() == 1 {
+            window = window.flatten();
+        }
+        // Partial sums should stay in the caches: many for small weights, few for large ones.
+        const PARTIAL_VALUES: usize = 1 << 21;
+        let parts = (PARTIAL_VALUES / w.len()).clamp(1, 16).min(window.x.n());
+        Self { window, parts }
+    }
+
+    fn rows(&self) -> usize {
+        self.window.kernel.0 * self.window.kernel.1 * self.window.x.c()
+    }
+
+    /// Adds one image's part to `sums`, `[kh·kw·ci][columns]`.
+    fn add_image(&self, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+        let w = &self.window;
+        let (c, co, columns) = (w.x.c(), w.y.c(), w.columns());
+        let strip_len = w.strip_h(w.y.h()) * w.strip_w() * c;
+        let wide_len = if columns == co { 0 } else { w.y.pixels() * columns };
+        with_scratch(strip_len + wide_len + 2 * w.y.h(), |scratch| {
+            let (strip, wide) = scratch.split_at_mut(strip_len);
+            w.fill_strip(x, 0, w.y.h(), strip);
+            let dy = if columns == co {
+                dy
+            } else {
+                widen(dy, co, columns, &mut wide[..wide_len]);
+                &wide[..wide_len]
+            };
+            let run = w.kernel.1 * c;
+            let layout = Layout {
+                a_row: 1,
+                a_k: w.stride * c,
+                b_k: columns,
+                k: w.y.w(),
+                init_row: columns,
+                c_row: columns,
+            };
+            assert!(dy.len() >= w.y.pixels() * columns);
+            for u in 0..w.kernel.0 {
+                let sums = &mut sums[u * run * columns..][..run * columns];
+                w.tiles.cover(run, columns, |kernel, row, _rows, column, _width| {
+                    for i in 0..w.y.h() {
+                        let a = &strip[((i * w.stride + u) * w.strip_w()) * c + row..];
+                        let b = &dy[i * w.y.w() * columns + column..];
+                        let sum = sums[row * columns + column..].as_mut_ptr();
+                        // SAFETY: a reaches (y.w − 1)·stride pixels and `run` values on, the end of this strip row; b
+                        // y.w rows of `columns`; sums has `run` rows of `columns`, which the cover stays within.
+                        unsafe { kernel(layout, a.as_ptr(), b.as_ptr(), &[(0, 0)], sum, sum) };
+                    }
+                });
+            }
+        });
+    }
+}
+
+impl Fast for GradWeight {
+    fn scratch_len(&self) -> usize {
+        self.parts * self.rows() * self.window.columns()
+    }
+
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]) {
+        let [x, dy] = [inputs[0], inputs[1]];
+        let w = self.window;
+        let part_len = self.rows() * w.columns();
+        let (x_len, y_len) = (w.x.pixels() * w.x.c(), w.y.pixels() * w.y.c());
+        let sums = &mut scratch[..self.parts * part_len];
+        for_each_chunk(sums, part_len, |part, sums| {
+            sums.fill(0.0);
+            for image in part * w.x.n() / self.parts..(part + 1) * w.x.n() / self.parts {
+                self.add_image(&x[image * x_len..][..x_len], &dy[image * y_len..][..y_len], sums);
+            }
+        });
+        let (co, columns) = (w.y.c(), w.columns());
+        for_each_chunk(out, co * 64, |i, out| {
+            for (r, row) in out.chunks_exact_mut(co).enumerate() {
+                let at = (i * 64 + r) * columns;
+                row.copy_from_slice(&sums[at..][..co]);
+                for part in 1..self.parts {
+                    for (o, s) in row.iter_mut().zip(&sums[part * part_len + at..][..co]) {
+                        *o += s;
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,217 @@
+//! Group normalisation, an image at a time: sums per channel first, which vectorise, then per group.
+
+use super::parallel::{for_each_chunk, with_scratch};
+use super::simd::for_each_isa;
+use crate::graph::Fast;
+use crate::tensor::Shape;
+
+for_each_isa! {
+    /// sum[c] = Σ over pixels of x.
+    fn channel_sums(x: &[f32], sum: &mut [f32]) {
+        sum.fill(0.0);
+        for pixel in x.chunks_exact(sum.len()) {
+            for (s, &x) in sum.iter_mut().zip(pixel) {
+                *s += x;
+            }
+        }
+    }
+
+    /// sum[c] = Σ over pixels of (x − mean[c])².
+    fn channel_squares(x: &[f32], mean: &[f32], sum: &mut [f32]) {
+        sum.fill(0.0);
+        for pixel in x.chunks_exact(sum.len()) {
+            for ((s, &x), &m) in sum.iter_mut().zip(pixel).zip(mean) {
+                *s += (x - m) * (x - m);
+            }
+        }
+    }
+
+    /// sum[c] = Σ over pixels of dy, product[c] = Σ over pixels of dy·(x − mean[c]).
+    fn channel_products(x: &[f32], dy: &[f32], mean: &[f32], sum: &mut [f32], product: &mut [f32]) {
+        let c = mean.len();
+        sum.fill(0.0);
+        product.fill(0.0);
+        for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact(c)) {
+            for i in 0..c {
+                sum[i] += dy[i];
+                product[i] += dy[i] * (x[i] - mean[i]);
+            }
+        }
+    }
+
+    /// out = x·a[c] + b[c].
+    fn affine(x: &[f32], a: &[f32], b: &[f32], out: &mut [f32]) {
+        let c = a.len();
+        for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
+            for i in 0..c {
+                out[i] = x[i] * a[i] + b[i];
+            }
+        }
+    }
+
+    /// out = dy·a[c] + x·b[c] + d[c].
+    fn affine2(x: &[f32], dy: &[f32], a: &[f32], b: &[f32], d: &[f32], out: &mut [f32]) {
+        let c = a.len();
+        for ((x, dy), out) in x.chunks_exact(c).zip(dy.chunks_exact(c)).zip(out.chunks_exact_mut(c)) {
+            for i in 0..c {
+                out[i] = dy[i] * a[i] + x[i] * b[i] + d[i];
+            }
+        }
+    }
+}
+
+/// The part of `values` that belongs to image `n`.
+fn image(values: &[f32], shape: Shape, n: usize) -> &[f32] {
+    let len = shape.pixels() * shape.c();
+    &values[n * len..][..len]
+}
+
+/// The statistic `which` (0 mean, 1 reciprocal deviation) of the group of channel `c` of image `n`.
+fn stat(stats: &[f32], n: usize, groups: usize, group: usize, which: usize) -> f32 {
+    stats[(n * groups + group) * 2 + which]
+}
+
+/// `group_norm_stats`.
+pub struct Stats {
+    pub x: Shape,
+    pub groups: usize,
+    pub eps: f32,
+}
+
+impl Fast for Stats {
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], _scratch: &mut [f32]) {
+        let (c, groups) = (self.x.c(), self.groups);
+        let per_group = c / groups;
+        let count = (self.x.pixels() * per_group) as f32;
+        for_each_chunk(out, groups * 2, |n, out| {
+            with_scratch(2 * c, |scratch| {
+                let (sum, mean) = scratch.split_at_mut(c);
+                let x = image(inputs[0], self.x, n);
+                channel_sums(x, sum);
+                for group in 0..groups {
+                    let range = group * per_group..(group + 1) * per_group;
+                    let group_mean = sum[range.clone()].iter().sum::<f32>() / count;
+                    mean[range].fill(group_mean);
+                    out[group * 2] = group_mean;
+                }
+                channel_squares(x, mean, sum);
+                for group in 0..groups {
+                    let squares: f32 = sum[group * per_group..(group + 1) * per_group].iter().sum();
+                    out[group * 2 + 1] = 1.0 / (squares / count + self.eps).sqrt();
+                }
+            });
+        });
+    }
+}
+
+/// `group_norm`.
+pub struct Apply {
+    pub x: Shape,
+    pub groups: usize,
+}
+
+impl Fast for Apply {
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], _scratch: &mut [f32]) {
+        let [x, stats, scale, shift] = [inputs[0], inputs[1], inputs[2], inputs[3]];
+        let c = self.x.c();
+        let per_group = c / self.groups;
+        for_each_chunk(out, self.x.pixels() * c, |n, out| {
+            with_scratch(2 * c, |scratch| {
+                let (a, b) = scratch.split_at_mut(c);
+                for i in 0..c {
+                    let group = i / per_group;
+                    a[i] = scale[i] * stat(stats, n, self.groups, group, 1);
+                    b[i] = shift[i] - stat(stats, n, self.groups, group, 0) * a[i];
+                }
+                affine(image(x, self.x, n), a, b, out);
+            });
+        });
+    }
+}
+
+/// `group_norm_grad_stats`.
+pub struct GradStats {
+    pub x: Shape,
+    pub groups: usize,
+}
+
+impl Fast for GradStats {
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], _scratch: &mut [f32]) {
+        let [x, stats, scale, dy] = [inputs[0], inputs[1], inputs[2], inputs[3]];
+        let c = self.x.c();
+        let per_group = c / self.groups;
+        let count = (self.x.pixels() * per_group) as f32;
+        for_each_chunk(out, self.groups * 2, |n, out| {
+            with_scratch(3 * c, |scratch| {
+                let (mean, rest) = scratch.split_at_mut(c);
+                let (sum, product) = rest.split_at_mut(c);
+                for i in 0..c {
+                    mean[i] = stat(stats, n, self.groups, i / per_group, 0);
+                }
+                channel_products(image(x, self.x, n), image(dy, self.x, n), mean, sum, product);
+                for group in 0..self.groups {
+                    let range = group * per_group..(group + 1) * per_group;
+                    let weighted = |values: &[f32]| range.clone().map(|i| values[i] * scale[i]).sum::<f32>() / count;
+                    out[group * 2] = weighted(sum);
+                    out[group * 2 + 1] = weighted(product) * stat(stats, n, self.groups, group, 1);
+                }
+            });
+        });
+    }
+}
+
+/// `group_norm_grad_input`.
+pub struct GradInput {
+    pub x: Shape,
+    pub groups: usize,
+}
+
+impl Fast for GradInput {
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], _scratch: &mut [f32]) {
+        let [x, stats, scale, dy, means] = [inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]];
+        let c = self.x.c();
+        let per_group = c / self.groups;
+        for_each_chunk(out, self.x.pixels() * c, |n, out| {
+            with_scratch(3 * c, |scratch| {
+                let (a, rest) = scratch.split_at_mut(c);
+                let (b, d) = rest.split_at_mut(c);
+                for i in 0..c {
+                    let group = i / per_group;
+                    let (mean, rstd) = (stat(stats, n, self.groups, group, 0), stat(stats, n, self.groups, group, 1));
+                    let (first, second) = (stat(means, n, self.groups, group, 0), stat(means, n, self.groups, group, 1));
+                    // r·(γ·dy − first − (x − μ)·r·second), gathered by what multiplies dy, x and nothing.
+                    a[i] = rstd * scale[i];
+                    b[i] = -rstd * rstd * second;
+                    d[i] = -rstd * first - b[i] * mean;
+                }
+                affine2(image(x, self.x, n), image(dy, self.x, n), a, b, d, out);
+            });
+        });
+    }
+}
+
+/// `group_norm_grad_scale`.
+pub struct GradScale {
+    pub x: Shape,
+    pub groups: usize,
+}
+
+impl Fast for GradScale {
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], _scratch: &mut [f32]) {
+        let [x, stats, dy] = [inputs[0], inputs[1], inputs[2]];
+        let c = self.x.c();
+        let per_group = c / self.groups;
+        for_each_chunk(out, c, |n, out| {
+            with_scratch(2 * c, |scratch| {
+                let (mean, sum) = scratch.split_at_mut(c);
+                for i in 0..c {
+                    mean[i] = stat(stats, n, self.groups, i / per_group, 0);
+                }
+                channel_products(image(x, self.x, n), image(dy, self.x, n), mean, sum, out);
+                for i in 0..c {
+                    out[i] *= stat(stats, n, self.groups, i / per_group, 1);
+                }
+            });
+        });
+    }
+}
