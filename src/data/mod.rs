@@ -1,0 +1,71 @@
+//! Data sets: pictures of one size with a class each, and how training walks through them.
+
+pub mod batches;
+pub mod idx;
+
+pub use batches::Batches;
+pub use idx::{DataError, Split, parse_images, parse_labels};
+#[cfg(not(target_arch = "wasm32"))]
+pub use idx::{load_idx, load_idx_classes};
+
+use crate::diffusion::forward::from_pixel;
+
+/// Pictures as bytes, and their classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Bytes, `[N, H, W, C]`.
+    pub images: Vec<u8>,
+    /// The class of each picture, N of them.
+    pub labels: Vec<u8>,
+    /// H.
+    pub height: usize,
+    /// W.
+    pub width: usize,
+    /// C.
+    pub channels: usize,
+}
+
+impl Dataset {
+    /// N, the number of pictures.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// H·W·C, the number of values in a picture.
+    pub fn image_len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// The bytes of one picture, `[H, W, C]`.
+    ///
+    /// # Panics
+    /// If there is no such picture.
+    pub fn image(&self, index: usize) -> &[u8] {
+        &self.images[index * self.image_len()..][..self.image_len()]
+    }
+}
+
+/// Writes the pictures at `indices` as x_0 in [−1, 1], `[indices.len(), H, W, C]`.
+///
+/// # Panics
+/// If `x_0` has another length or an index is beyond the data set.
+pub fn fill_x0(dataset: &Dataset, indices: &[usize], x_0: &mut [f32]) {
+    assert_eq!(x_0.len(), indices.len() * dataset.image_len(), "x_0 does not hold this batch");
+    let bytes = indices.iter().flat_map(|&index| dataset.image(index));
+    for (x, &byte) in x_0.iter_mut().zip(bytes) {
+        *x = from_pixel(byte);
+    }
+}
+
+/// The classes of the pictures at `indices`.
+///
+/// # Panics
+/// If an index is beyond the data set.
+pub fn labels(dataset: &Dataset, indices: &[usize]) -> Vec<usize> {
+    indices.iter().map(|&index| usize::from(dataset.labels[index])).collect()
+}
