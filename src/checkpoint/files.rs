@@ -1,0 +1,163 @@
+//! Weights folders on disk. What is replaced stays whole until its successor is written out.
+
+use super::{Checkpoint, CheckpointError, Dtype, SCHEDULER_FILE, TensorFile, WEIGHTS_FILE};
+use crate::model::config::CONFIG_FILE;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Largest safetensors file that is read, in bytes.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// Reads a diffusers folder: the three files in it, or in `unet/` and `scheduler/` as a pipeline has them.
+///
+/// # Errors
+/// A missing file, weights as a pickle, and all that [`Checkpoint::from_bytes`] finds.
+pub fn read_dir(dir: impl AsRef<Path>) -> Result<Checkpoint, CheckpointError> {
+    let dir = dir.as_ref();
+    let unet = [dir.to_owned(), dir.join("unet")].into_iter().find(|d| d.join(CONFIG_FILE).is_file());
+    let Some(unet) = unet else {
+        return Err(CheckpointError::NoFile { dir: dir.display().to_string(), file: CONFIG_FILE });
+    };
+    let scheduler = [dir.join(SCHEDULER_FILE), dir.join("scheduler").join(SCHEDULER_FILE)];
+    let scheduler = scheduler.iter().find(|path| path.is_file()).map(|path| read(path)).transpose()?;
+    let weights_path = unet.join(WEIGHTS_FILE);
+    if !weights_path.is_file() {
+        let pickle = unet.join("diffusion_pytorch_model.bin");
+        return Err(if pickle.is_file() {
+            CheckpointError::Pickle { path: pickle.display().to_string() }
+        } else {
+            CheckpointError::NoFile { dir: unet.display().to_string(), file: WEIGHTS_FILE }
+        });
+    }
+    let (config, weights) = (read(&unet.join(CONFIG_FILE))?, read(&weights_path)?);
+    Checkpoint::from_bytes(&config, scheduler.as_deref(), &weights).map_err(|error| within(dir, error))
+}
+
+/// Writes a diffusers folder, making it if need be. On failure what was there is still there.
+///
+/// # Errors
+/// The file system's, and values that the file cannot hold.
+pub fn write_dir(dir: impl AsRef<Path>, checkpoint: &Checkpoint, dtype: Dtype) -> Result<(), CheckpointError> {
+    replace_files(dir, &checkpoint.to_files(dtype)?)
+}
+
+/// Reads a safetensors file.
+///
+/// # Errors
+/// The file system's, and those of [`TensorFile::from_bytes`].
+pub fn read_tensors(path: impl AsRef<Path>) -> Result<TensorFile, CheckpointError> {
+    let path = path.as_ref();
+    TensorFile::from_bytes(&read(path)?).map_err(|error| within(path, error))
+}
+
+/// Writes a safetensors file in F32 and I64, making its folder if need be.
+///
+/// # Errors
+/// The file system's, and those of [`TensorFile::to_bytes`].
+pub fn write_tensors(path: impl AsRef<Path>, file: &TensorFile) -> Result<(), CheckpointError> {
+    let path = path.as_ref();
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| io_error("write", path, io::ErrorKind::InvalidFilename.into()))?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    replace_files(dir, &[(name.to_owned(), file.to_bytes(Dtype::F32)?)])
+}
+
+/// Writes all of `files` (name, contents) into `dir` or none of them: each beside its place first, forced to the disk,
+/// then all are renamed. A disk that is full, or a power cut before the renames, leaves what was there.
+///
+/// # Errors
+/// The file system's, with the path.
+pub fn replace_files(dir: impl AsRef<Path>, files: &[(String, Vec<u8>)]) -> Result<(), CheckpointError> {
+    replace_files_with(dir.as_ref(), files, |file, contents| file.write_all(contents))
+}
+
+fn replace_files_with(
+    dir: &Path,
+    files: &[(String, Vec<u8>)],
+    mut write: impl FnMut(&mut File, &[u8]) -> io::Result<()>,
+) -> Result<(), CheckpointError> {
+    fs::create_dir_all(dir).map_err(|e| io_error("create", dir, e))?;
+    let mut written = Temporaries(Vec::new());
+    for (name, contents) in files {
+        let (place, temporary) = (dir.join(name), dir.join(format!(".{name}.{}.tmp", std::process::id())));
+        if place.is_dir() {
+            return Err(io_error("write", &place, io::ErrorKind::IsADirectory.into()));
+        }
+        let mut file = File::create(&temporary).map_err(|e| io_error("create", &temporary, e))?;
+        written.0.push(temporary.clone());
+        write(&mut file, contents).and_then(|()| file.sync_all()).map_err(|e| io_error("write", &temporary, e))?;
+    }
+    for ((name, _), temporary) in files.iter().zip(&written.0) {
+        let place = dir.join(name);
+        fs::rename(temporary, &place).map_err(|e| io_error("replace", &place, e))?;
+    }
+    // The renames are kept once the folder is; where folders cannot be synced (Windows), that is the system's care.
+    if let Ok(folder) = File::open(dir) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// Files that are removed again unless they were renamed.
+struct Temporaries(Vec<PathBuf>);
+
+impl Drop for Temporaries {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    let size = fs::metadata(path).map_err(|e| io_error("read", path, e))?.len();
+    if size > MAX_BYTES {
+        let detail = format!("it has {size} bytes, expected at most {MAX_BYTES}");
+        return Err(within(path, CheckpointError::Malformed { detail }));
+    }
+    fs::read(path).map_err(|e| io_error("read", path, e))
+}
+
+fn within(path: &Path, source: CheckpointError) -> CheckpointError {
+    CheckpointError::In { path: path.display().to_string(), source: Box::new(source) }
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> CheckpointError {
+    CheckpointError::Io { action, path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
+        let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
+        let mut files: Vec<_> =
+            entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_previous_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = vec![("a".to_owned(), vec![1; 100]), ("b".to_owned(), vec![2; 100])];
+        replace_files(dir.path(), &old).unwrap();
+        assert_eq!(contents(dir.path()), old);
+        // The disk fills up in the middle of the second file.
+        let new = vec![("a".to_owned(), vec![3; 50]), ("b".to_owned(), vec![4; 50])];
+        let mut room = 75;
+        let error = replace_files_with(dir.path(), &new, |file, bytes| {
+            let fits = bytes.len().min(room);
+            room -= fits;
+            file.write_all(&bytes[..fits])?;
+            if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        });
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("cannot write") && text.contains(".b."), "{text}");
+        assert_eq!(contents(dir.path()), old, "neither is replaced and nothing is left over");
+        replace_files(dir.path(), &new).unwrap();
+        assert_eq!(contents(dir.path()), new);
+    }
+}

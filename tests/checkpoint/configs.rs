@@ -1,0 +1,159 @@
+//! The two configs of a weights folder: round trips, defaults, and every setting that is refused by name.
+
+use crate::assert_says;
+use noisette::checkpoint::SchedulerConfig;
+use noisette::diffusion::{BetaSchedule, Prediction, SamplerKind, Spacing, Variance};
+use noisette::model::config::{BlockType, UnetConfig};
+use serde_json::{Value, json};
+
+fn changed(base: &str, key: &str, value: Value) -> Vec<u8> {
+    let mut config: Value = serde_json::from_str(base).unwrap();
+    config[key] = value;
+    config.to_string().into_bytes()
+}
+
+#[test]
+fn configs_round_trip() {
+    let mut wide = UnetConfig::digits();
+    wide.sample_size = [32, 64];
+    wide.freq_shift = 0.5;
+    wide.time_embedding_dim = Some(96);
+    for config in [UnetConfig::digits(), UnetConfig::ddpm_cifar10(), wide] {
+        assert_eq!(config.problems(), Vec::<String>::new());
+        assert_eq!(UnetConfig::from_json(config.to_json().as_bytes()).unwrap(), config);
+    }
+    let ddim = SchedulerConfig {
+        kind: SamplerKind::Ddim,
+        num_train_timesteps: 500,
+        beta_start: 0.000_85,
+        beta_end: 0.012,
+        beta_schedule: BetaSchedule::ScaledLinear,
+        clip_sample: false,
+        clip_sample_range: 2.0,
+        prediction_type: Prediction::VPrediction,
+        variance_type: Variance::FixedLarge,
+        timestep_spacing: Spacing::Trailing,
+        steps_offset: 1,
+        set_alpha_to_one: false,
+    };
+    for config in [SchedulerConfig::default(), ddim] {
+        assert_eq!(SchedulerConfig::from_json(config.to_json().as_bytes()).unwrap(), config);
+    }
+}
+
+#[test]
+fn missing_keys_take_diffusers_defaults() {
+    let c = UnetConfig::from_json(br#"{"sample_size": 64}"#).unwrap();
+    assert_eq!((c.channels, c.layers_per_block, c.downsample_padding, c.norm_num_groups), (3, 2, 1, 32));
+    assert_eq!((c.attention_head_dim, c.norm_eps, c.freq_shift, c.flip_sin_to_cos), (Some(8), 1e-5, 0.0, true));
+    assert_eq!(c.block_out_channels, [224, 448, 672, 896]);
+    let [plain, attention] = [BlockType::Plain, BlockType::Attention];
+    assert_eq!(c.down_block_types, [plain, attention, attention, attention]);
+    assert_eq!(c.up_block_types, [attention, attention, attention, plain]);
+    assert_eq!(SchedulerConfig::from_json(b"{}").unwrap(), SchedulerConfig::default());
+    // google/ddpm-cifar10-32 as it was first published.
+    let old = br#"{"_class_name": "GaussianDDPMScheduler", "_diffusers_version": "0.0.4", "timesteps": 400,
+        "variance_type": "fixed_large", "trained_betas": null, "timestep_values": null, "tensor_format": "pt"}"#;
+    let old = SchedulerConfig::from_json(old).unwrap();
+    assert_eq!((old.kind, old.num_train_timesteps, old.variance_type), (SamplerKind::Ddpm, 400, Variance::FixedLarge));
+    let sampler = old.sampler(50);
+    assert_eq!((sampler.steps, sampler.clip, sampler.spacing), (50, Some(1.0), Spacing::Leading));
+}
+
+#[test]
+fn unsupported_network_settings_are_named() {
+    let base = UnetConfig::digits().to_json();
+    for (key, value, expected) in [
+        ("_class_name", json!("UNet2DConditionModel"), "UNet2DModel"),
+        ("act_fn", json!("mish"), "\"silu\" or \"swish\""),
+        ("center_input_sample", json!(true), "false"),
+        ("time_embedding_type", json!("fourier"), "positional"),
+        ("mid_block_type", Value::Null, "UNetMidBlock2D"),
+        ("mid_block_scale_factor", json!(1.41), "1"),
+        ("downsample_type", json!("resnet"), "conv"),
+        ("upsample_type", json!("resnet"), "conv"),
+        ("downsample_padding", json!(2), "from 0 to 1"),
+        ("dropout", json!(0.1), "0.0"),
+        ("attn_norm_num_groups", json!(4), "null"),
+        ("resnet_time_scale_shift", json!("scale_shift"), "default"),
+        ("class_embed_type", json!("timestep"), "null"),
+        ("add_attention", json!("yes"), "true or false"),
+        ("out_channels", json!(2), "as `in_channels`"),
+        ("in_channels", json!(4096), "from 1 to 1024"),
+        ("layers_per_block", json!(9), "from 1 to 4"),
+        ("layers_per_block", json!(1.5), "a whole number"),
+        ("sample_size", Value::Null, "[height, width]"),
+        ("sample_size", json!(30), "multiples of 4"),
+        ("sample_size", json!([28, 30]), "multiples of 4"),
+        ("sample_size", json!(512), "from 1 to 256"),
+        ("sample_size", json!(-28), "a whole number"),
+        ("block_out_channels", json!([32, 64, 2048]), "from 2 to 1024"),
+        ("block_out_channels", json!([32, 64]), "expected 2 as `block_out_channels`"),
+        ("block_out_channels", json!([]), "1 to 6"),
+        ("block_out_channels", json!([32, 64, 60]), "divisor of block 2's 60 channels"),
+        ("down_block_types", json!(["DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"]), "AttnDownBlock2D"),
+        ("up_block_types", json!(["UpBlock2D", "DownBlock2D", "UpBlock2D"]), "AttnUpBlock2D"),
+        ("norm_num_groups", json!(7), "divisor"),
+        ("norm_num_groups", json!(0), "from 1"),
+        ("norm_eps", json!(0.0), "a number from"),
+        ("attention_head_dim", json!(7), "divisor of block 2's 64 channels"),
+        ("attention_head_dim", json!(0), "from 1"),
+        ("freq_shift", json!(16), "less than half"),
+        ("num_class_embeds", json!(0), "from 1"),
+        ("_null_class", json!(11), "below `num_class_embeds`, 11"),
+        ("_class_names", json!([1, 2]), "names"),
+        ("addition_embed_type", json!("text"), "not a known setting"),
+    ] {
+        let error = UnetConfig::from_json(&changed(&base, key, value.clone()));
+        let text = error.expect_err(&format!("{key} = {value}")).to_string();
+        let named = if key == "block_out_channels" { "expected" } else { key };
+        assert_says(&text, &["config.json", named, expected]);
+    }
+    // Every problem at once, and a setting that diffusers ignores.
+    let text = UnetConfig::from_json(br#"{"act_fn": "gelu", "dropout": 1, "_note": 5, "colour": "red"}"#)
+        .unwrap_err()
+        .to_string();
+    assert_says(&text, &["`act_fn`", "`dropout`", "`colour`", "`sample_size` is missing"]);
+    assert!(!text.contains("_note"), "{text}");
+    for (key, value) in [("dropout", json!(0)), ("act_fn", json!("swish")), ("mid_block_scale_factor", json!(1.0))] {
+        assert!(UnetConfig::from_json(&changed(&base, key, value)).is_ok(), "{key}");
+    }
+    for (bad, says) in [("", "EOF"), ("[1]", "an object"), ("{\"a\": NaN}", "Python wrote"), ("\u{0}\u{1}", "line 1")] {
+        assert_says(
+            &UnetConfig::from_json(bad.as_bytes()).unwrap_err().to_string(),
+            &["config.json is not valid JSON", says],
+        );
+    }
+    assert!(UnetConfig::from_json(&[b'['; 100_000]).is_err(), "deep nesting");
+    assert_says(&UnetConfig::from_json(&vec![b' '; 2 << 20]).unwrap_err().to_string(), &["2097152 bytes"]);
+}
+
+#[test]
+fn unsupported_scheduler_settings_are_named() {
+    let base = SchedulerConfig::default().to_json();
+    for (key, value, expected) in [
+        ("_class_name", json!("PNDMScheduler"), "\"DDPMScheduler\" or \"DDIMScheduler\""),
+        ("num_train_timesteps", json!(0), "from 1"),
+        ("num_train_timesteps", json!(10_000_000), "to 100000"),
+        ("beta_schedule", json!("sigmoid"), "squaredcos_cap_v2"),
+        ("beta_end", json!(0.0), "beta_start"),
+        ("beta_start", json!("small"), "a number"),
+        ("trained_betas", json!([0.1, 0.2]), "null"),
+        ("variance_type", json!("fixed_small_log"), "\"fixed_small\" or \"fixed_large\""),
+        ("variance_type", json!("learned_range"), "\"fixed_small\" or \"fixed_large\""),
+        ("prediction_type", json!("flow"), "v_prediction"),
+        ("timestep_spacing", json!("log"), "trailing"),
+        ("thresholding", json!(true), "false"),
+        ("rescale_betas_zero_snr", json!(true), "false"),
+        ("clip_sample", Value::Null, "true or false"),
+        ("clip_sample_range", json!(-1), "a number from"),
+        ("steps_offset", json!(-1), "a whole number"),
+        ("skip_prk_steps", json!(true), "not a known setting"),
+    ] {
+        let error = SchedulerConfig::from_json(&changed(&base, key, value.clone()));
+        let text = error.expect_err(&format!("{key} = {value}")).to_string();
+        assert_says(&text, &["scheduler_config.json", key, expected]);
+    }
+    let text = SchedulerConfig::from_json(b"{\"lambda_min_clipped\": -Infinity}").unwrap_err().to_string();
+    assert_says(&text, &["not valid JSON", "Python wrote Infinity"]);
+}
