@@ -9,6 +9,7 @@ use noisette::checkpoint::{
 use noisette::diffusion::Variance;
 use noisette::graph::{Graph, ParamKind, ParamSpec};
 use noisette::model::config::{BlockType, UnetConfig};
+use noisette::model::step::prediction;
 use noisette::tensor::Shape;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -294,6 +295,24 @@ fn pytorchs_folders_load() {
         for (name, (shape, _)) in &weights {
             assert_eq!(gradients.tensors[&format!("grad.{name}")].shape, *shape, "{name}");
         }
+    }
+}
+
+#[test]
+fn the_network_has_pytorchs_parameters() {
+    for net in ["rgb", "grey"] {
+        let saved = checkpoint::read_dir(golden(net)).unwrap();
+        let specs = prediction(&saved.config, Shape::new(2, 8, 12, saved.config.channels)).parameters();
+        let loaded = saved.load_parameters(&specs).unwrap();
+        assert_eq!(checkpoint::store_parameters(&specs, &loaded), saved.tensors, "{net}");
+    }
+    // The counts of google/ddpm-cifar10-32, and those that diffusers has for our own.
+    for (config, tensors, values) in
+        [(UnetConfig::ddpm_cifar10(), 328, 35_746_307), (UnetConfig::digits(), 183, 1_114_209)]
+    {
+        let [h, w] = config.sample_size;
+        let specs = prediction(&config, Shape::new(1, h, w, config.channels)).parameters();
+        assert_eq!((specs.len(), specs.iter().map(|s| s.shape.len()).sum()), (tensors, values));
     }
 }
 
