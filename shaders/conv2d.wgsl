@@ -1,0 +1,98 @@
+// y[n, i, j, o] = b[o] + Σ_{u, v, c} x[n, i·s + u − p, j·s + v − p, c] · w[u, v, c, o], zero outside x.
+// Dispatch: one invocation per four neighbouring pixels and two vec4s of output channels, 64 in a workgroup.
+//
+// An implicit matrix product: pixels × (taps · input channels) × output channels. The pixels' places are worked out
+// once per tap; the loop over input channels multiplies four vec4s of x with two 4×4 blocks of w.
+
+struct Params {
+    n: u32,
+    h: u32, // extents of x
+    w: u32,
+    ci: u32,
+    out_h: u32, // extents of y
+    out_w: u32,
+    co: u32,
+    kernel_h: u32,
+    kernel_w: u32,
+    stride: u32,
+    padding: u32, // zeros before the first row and column
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, ci]
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>; // [kh, kw, ci, co]
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [1, 1, 1, co]
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [N, out_h, out_w, co]
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let item = gid.x + gid.y * groups.x * 64u;
+    let ci4 = (p.ci + 3u) / 4u;
+    let co4 = (p.co + 3u) / 4u;
+    let co8 = (p.co + 7u) / 8u;
+    let pixels = p.n * p.out_h * p.out_w;
+    if (item >= ((pixels + 3u) / 4u) * co8) { return; }
+    let qa = (item % co8) * 2u;
+    let qb = min(qa + 1u, co4 - 1u);
+    let first = (item / co8) * 4u;
+
+    let pixel = min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(pixels - 1u));
+    let line = pixel / p.out_w; // rows, counted through the whole batch
+    let n = line / p.out_h;
+    // The place in x of tap (0, 0). Left of and above x it wraps around to a large number, which no bound admits.
+    let row = (line % p.out_h) * p.stride - p.padding;
+    let column = (pixel % p.out_w) * p.stride - p.padding;
+
+    var a0 = bias[qa];
+    var a1 = a0;
+    var a2 = a0;
+    var a3 = a0;
+    var b0 = bias[qb];
+    var b1 = b0;
+    var b2 = b0;
+    var b3 = b0;
+    var tap = 0u; // first row of the tap in w
+    for (var u = 0u; u < p.kernel_h; u++) {
+        for (var v = 0u; v < p.kernel_w; v++) {
+            let inside = (row + u < vec4<u32>(p.h)) & (column + v < vec4<u32>(p.w));
+            let place = ((n * p.h + row + u) * p.w + column + v) * ci4;
+            let at = select(vec4<u32>(0u), place, inside);
+            for (var c = 0u; c < ci4; c++) {
+                // Where x is filled up with zeros, any row of w will do.
+                let r = (tap + min(4u * c + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.ci - 1u))) * co4;
+                let wa = mat4x4<f32>(weight[r.x + qa], weight[r.y + qa], weight[r.z + qa], weight[r.w + qa]);
+                let wb = mat4x4<f32>(weight[r.x + qb], weight[r.y + qb], weight[r.z + qb], weight[r.w + qb]);
+                let x0 = select(vec4<f32>(0.0), x[at.x + c], inside.x);
+                let x1 = select(vec4<f32>(0.0), x[at.y + c], inside.y);
+                let x2 = select(vec4<f32>(0.0), x[at.z + c], inside.z);
+                let x3 = select(vec4<f32>(0.0), x[at.w + c], inside.w);
+                a0 += wa * x0;
+                a1 += wa * x1;
+                a2 += wa * x2;
+                a3 += wa * x3;
+                b0 += wb * x0;
+                b1 += wb * x1;
+                b2 += wb * x2;
+                b3 += wb * x3;
+            }
+            tap += p.ci;
+        }
+    }
+
+    let to = first * co4 + qa;
+    let two = qa + 1u < co4; // whether there is a second vec4 of output channels
+    out[to] = a0;
+    if (two) { out[to + 1u] = b0; }
+    if (first + 1u < pixels) {
+        out[to + co4] = a1;
+        if (two) { out[to + co4 + 1u] = b1; }
+    }
+    if (first + 2u < pixels) {
+        out[to + 2u * co4] = a2;
+        if (two) { out[to + 2u * co4 + 1u] = b2; }
+    }
+    if (first + 3u < pixels) {
+        out[to + 3u * co4] = a3;
+        if (two) { out[to + 3u * co4 + 1u] = b3; }
+    }
+}

@@ -1,0 +1,37 @@
+// out = (x − μ)·rstd·γ + β, with μ and rstd of the group of each channel.
+// The lanes that fill up the channels stay zero because γ and β are zero there.
+// Dispatch: one invocation per vec4 of out, 64 in a workgroup.
+
+struct Params {
+    n: u32,
+    pixels: u32, // H·W
+    c: u32,
+    groups: u32,
+    eps: f32, // used by the statistics
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, C]
+@group(0) @binding(2) var<storage, read> stats: array<vec4<f32>>; // [N, 1, G, 2] = μ, rstd
+@group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>; // γ [1, 1, 1, C]
+@group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>; // β [1, 1, 1, C]
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, C]
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = gid.x + gid.y * groups.x * 64u;
+    let c4 = (p.c + 3u) / 4u;
+    if (i >= p.n * p.pixels * c4) { return; }
+    let n = i / (p.pixels * c4);
+    let q = i % c4;
+    // Groups need not begin on a vec4: each lane looks up its own.
+    let channels = min(4u * q + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.c - 1u));
+    let g = n * p.groups + channels / (p.c / p.groups);
+    let s0 = stats[g.x];
+    let s1 = stats[g.y];
+    let s2 = stats[g.z];
+    let s3 = stats[g.w];
+    let mean = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
+    let rstd = vec4<f32>(s0.y, s1.y, s2.y, s3.y);
+    out[i] = (x[i] - mean) * rstd * scale[q] + shift[q];
+}

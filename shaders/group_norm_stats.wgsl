@@ -1,0 +1,72 @@
+// out[n, g] = μ, 1/√(σ² + eps) over the H·W·(C/G) values of group g of image n. The variance is summed around the mean.
+// Dispatch: one workgroup of 64 per image and group; each invocation takes every 64th pixel, then the sums are halved
+// in a fixed order. Groups need not begin on a vec4: lanes of other groups are masked.
+
+struct Params {
+    n: u32,
+    pixels: u32, // H·W
+    c: u32,
+    groups: u32,
+    eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, C]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // [N, 1, G, 2]
+
+var<workgroup> sums: array<f32, 64>;
+
+// Σ over the workgroup, the same for all its invocations.
+fn total(t: u32, value: f32) -> f32 {
+    workgroupBarrier(); // the result of an earlier call has been read
+    sums[t] = value;
+    for (var half = 32u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (t < half) {
+            sums[t] += sums[t + half];
+        }
+    }
+    workgroupBarrier();
+    return sums[0];
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) t: u32,
+) {
+    let i = group.x + group.y * groups.x;
+    if (i >= p.n * p.groups) { return; }
+    let c4 = (p.c + 3u) / 4u;
+    let per_group = p.c / p.groups;
+    let begin = (i % p.groups) * per_group; // the group's channels: begin .. end
+    let end = begin + per_group;
+    let first = (i / p.groups) * p.pixels * c4;
+    let count = f32(per_group * p.pixels);
+
+    var sum = 0.0;
+    for (var pixel = t; pixel < p.pixels; pixel += 64u) {
+        for (var q = begin / 4u; 4u * q < end; q++) {
+            let c = 4u * q + vec4<u32>(0u, 1u, 2u, 3u);
+            let ours = (c >= vec4<u32>(begin)) & (c < vec4<u32>(end));
+            sum += dot(select(vec4<f32>(0.0), x[first + pixel * c4 + q], ours), vec4<f32>(1.0));
+        }
+    }
+    let mean = total(t, sum) / count;
+
+    var squares = 0.0;
+    for (var pixel = t; pixel < p.pixels; pixel += 64u) {
+        for (var q = begin / 4u; 4u * q < end; q++) {
+            let c = 4u * q + vec4<u32>(0u, 1u, 2u, 3u);
+            let ours = (c >= vec4<u32>(begin)) & (c < vec4<u32>(end));
+            let d = select(vec4<f32>(0.0), x[first + pixel * c4 + q] - mean, ours);
+            squares += dot(d, d);
+        }
+    }
+    let variance = total(t, squares) / count;
+
+    if (t == 0u) {
+        out[i] = vec4<f32>(mean, inverseSqrt(variance + p.eps), 0.0, 0.0);
+    }
+}

@@ -1,0 +1,19 @@
+// out = ε_∅ + w·(ε_c − ε_∅), classifier-free guidance: the first half of the images knows its class, the second does not.
+// Dispatch: one invocation per vec4 of out, 64 in a workgroup.
+
+struct Params {
+    len: u32, // vec4s in out
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> eps: array<vec4<f32>>; // [2N, H, W, C]
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>; // [1, 1, 1, 1]
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, C]
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = gid.x + gid.y * groups.x * 64u;
+    if (i >= p.len) { return; }
+    let unconditional = eps[p.len + i];
+    out[i] = unconditional + w[0].x * (eps[i] - unconditional);
+}

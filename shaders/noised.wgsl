@@ -1,0 +1,21 @@
+// x_t = √ᾱ_t·x_0 + √(1−ᾱ_t)·ε, with the two coefficients of each image.
+// Dispatch: one invocation per vec4 of out, 64 in a workgroup.
+
+struct Params {
+    len: u32, // vec4s in out
+    image: u32, // vec4s in one image
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>; // [N, H, W, C]
+@group(0) @binding(2) var<storage, read> eps: array<vec4<f32>>; // [N, H, W, C]
+@group(0) @binding(3) var<storage, read> coefficients: array<vec4<f32>>; // [N, 1, 1, 2]
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, C]
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = gid.x + gid.y * groups.x * 64u;
+    if (i >= p.len) { return; }
+    let k = coefficients[i / p.image];
+    out[i] = k.x * x0[i] + k.y * eps[i];
+}

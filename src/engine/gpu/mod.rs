@@ -1,0 +1,122 @@
+//! The GPU engine: WebGPU in the browser; Vulkan, Metal or DirectX 12 natively. The only place that names wgpu.
+//!
+//! | module | what |
+//! |---|---|
+//! | `device` | opening an adapter; errors that arrive later |
+//! | `kernels` | the WGSL of every op, and pipelines made of it once |
+//! | `memory` | padded values on their way to the GPU and back |
+//! | `program` | a graph compiled to dispatches, and replayed |
+
+mod device;
+mod kernels;
+mod memory;
+mod program;
+
+pub use kernels::KERNELS;
+pub use program::Program;
+
+use crate::graph::Graph;
+use device::Device;
+use kernels::Kernels;
+use std::sync::Arc;
+
+/// What can go wrong on a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GpuError {
+    /// No adapter at all.
+    #[error("no GPU was found")]
+    NoAdapter,
+    /// Only a software adapter, and the caller does not want one.
+    #[error("the only GPU is a software one ({0}), slower than the CPU engine")]
+    SoftwareOnly(String),
+    /// The adapter is there but cannot be used.
+    #[error("the GPU {adapter} cannot be used: {reason}")]
+    NoDevice {
+        /// Its name.
+        adapter: String,
+        /// What the driver says.
+        reason: String,
+    },
+    /// A value that does not fit a buffer.
+    #[error(
+        "a value of shape {shape} needs {needed} bytes and the GPU allows {allowed}: use smaller images or a smaller batch"
+    )]
+    TooLarge {
+        /// The value's shape.
+        shape: crate::tensor::Shape,
+        /// Bytes it takes.
+        needed: u64,
+        /// Bytes the GPU binds at most.
+        allowed: u64,
+    },
+    /// An op whose kernel is missing from [`KERNELS`].
+    #[error("there is no kernel called {0:?}")]
+    UnknownKernel(String),
+    /// Values that do not fill a leaf.
+    #[error("a leaf of shape {shape} takes {} values, not {found}", shape.len())]
+    WrongLength {
+        /// The leaf's shape.
+        shape: crate::tensor::Shape,
+        /// Values given.
+        found: usize,
+    },
+    /// An error that the GPU reported, possibly about an earlier call.
+    #[error("the GPU reported an error: {0}")]
+    Reported(String),
+    /// The device is gone; a new one must be opened.
+    #[error("the GPU was lost: {0}")]
+    Lost(String),
+    /// Values did not come back.
+    #[error("reading from the GPU failed: {0}")]
+    Read(String),
+}
+
+/// How to open a GPU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Take a software adapter where there is no other.
+    pub allow_software: bool,
+    /// Let kernels check every index and bound every loop, natively too (browsers always do). Tests of broken kernels
+    /// need it.
+    pub checked: bool,
+}
+
+/// An opened GPU. Clones share the device and its pipelines.
+#[derive(Clone)]
+pub struct Gpu {
+    device: Arc<Device>,
+    kernels: Arc<Kernels>,
+}
+
+impl Gpu {
+    /// Opens the fastest adapter. A software adapter (llvmpipe, SwiftShader, WARP) is an error unless allowed.
+    pub async fn open(allow_software: bool) -> Result<Self, GpuError> {
+        Self::open_with(Options { allow_software, ..Options::default() }).await
+    }
+
+    /// Opens the fastest adapter.
+    pub async fn open_with(options: Options) -> Result<Self, GpuError> {
+        let device = Device::open(options).await?;
+        Ok(Self { device: Arc::new(device), kernels: Arc::default() })
+    }
+
+    /// The same GPU with another text for one kernel; tests break kernels with it to see whether anybody notices.
+    pub fn with_kernel(&self, name: &'static str, source: String) -> Self {
+        Self { device: self.device.clone(), kernels: Arc::new(Kernels::replacing(&self.kernels, name, source)) }
+    }
+
+    /// The adapter's name, for people.
+    pub fn adapter(&self) -> String {
+        self.device.name.clone()
+    }
+
+    /// Whether the adapter computes on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.device.software
+    }
+
+    /// Makes a program of a graph: buffers, pipelines and bind groups are made here, none while it runs.
+    pub fn compile(&self, graph: &Graph) -> Result<Program, GpuError> {
+        Program::compile(self, graph)
+    }
+}

@@ -1,0 +1,254 @@
+//! A graph compiled to dispatches: buffers, pipelines and bind groups are made once, then replayed.
+
+use super::device::Device;
+use super::{Gpu, GpuError, memory};
+use crate::engine::Cost;
+use crate::engine::memory::Plan;
+use crate::graph::{Dispatch, Graph, Id, NodeKind};
+use crate::tensor::Shape;
+use std::sync::Arc;
+
+/// Dispatches per submission on a software adapter, whose submissions would otherwise last long enough for a browser to
+/// take the device for hung.
+const SOFTWARE_DISPATCHES_PER_SUBMIT: usize = 16;
+
+/// One dispatch, ready to be recorded.
+struct Step {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    /// Workgroups in x and y.
+    workgroups: [u32; 2],
+}
+
+/// A copy of one value, in bytes.
+struct Copy {
+    from: wgpu::Buffer,
+    to: wgpu::Buffer,
+    size: u64,
+}
+
+/// A compiled graph.
+pub struct Program {
+    device: Arc<Device>,
+    steps: Vec<Step>,
+    /// The assignments, carried out after all steps.
+    copies: Vec<Copy>,
+    /// Shape and buffer of each node; dead nodes have no buffer.
+    values: Vec<(Shape, Option<wgpu::Buffer>)>,
+    /// Kept from read to read.
+    staging: Option<wgpu::Buffer>,
+    cost: Cost,
+}
+
+impl Program {
+    pub(super) fn compile(gpu: &Gpu, graph: &Graph) -> Result<Self, GpuError> {
+        let device = &gpu.device;
+        device.check()?;
+        let plan = Plan::new(graph, memory::bytes);
+        // The largest value of each buffer, to name it where it does not fit.
+        let mut shapes = vec![Shape::SCALAR; plan.sizes.len()];
+        for (node, slot) in graph.nodes().iter().zip(&plan.slot) {
+            if let Some(slot) = *slot
+                && memory::bytes(node.shape) == plan.sizes[slot]
+            {
+                shapes[slot] = node.shape;
+            }
+        }
+        let buffers: Vec<wgpu::Buffer> = plan
+            .sizes
+            .iter()
+            .zip(&shapes)
+            .map(|(&size, &shape)| memory::storage(device, shape, size))
+            .collect::<Result<_, _>>()?;
+        let values: Vec<(Shape, Option<wgpu::Buffer>)> = graph
+            .nodes()
+            .iter()
+            .zip(&plan.slot)
+            .map(|(node, slot)| (node.shape, slot.map(|slot| buffers[slot].clone())))
+            .collect();
+
+        fill_constants(device, graph, &values);
+        let steps = record(gpu, graph, &values)?;
+        let (copies, copied) = assignments(device, graph, &values)?;
+        device.check()?;
+        let cost = Cost {
+            dispatches: steps.len(),
+            peak_bytes: plan.sizes.iter().sum::<usize>() + copied,
+            live_bytes: plan.live,
+        };
+        Ok(Self { device: device.clone(), steps, copies, values, staging: None, cost })
+    }
+
+    /// Writes a leaf, NHWC without padding; one that nothing depends on is ignored.
+    pub fn write(&mut self, id: Id, values: &[f32]) -> Result<(), GpuError> {
+        self.device.check()?;
+        let (shape, buffer) = &self.values[id.index()];
+        if values.len() != shape.len() {
+            return Err(GpuError::WrongLength { shape: *shape, found: values.len() });
+        }
+        if let Some(buffer) = buffer {
+            self.device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&memory::pad(*shape, values)));
+        }
+        Ok(())
+    }
+
+    /// Submits all dispatches in order, then the assignments. Returns before the GPU has finished.
+    pub fn run(&mut self) -> Result<(), GpuError> {
+        self.device.check()?;
+        let per_submit = if self.device.software { SOFTWARE_DISPATCHES_PER_SUBMIT } else { usize::MAX };
+        let encoder = || self.device.wgpu.create_command_encoder(&Default::default());
+        let mut recording = encoder();
+        for (i, steps) in self.steps.chunks(per_submit).enumerate() {
+            if i > 0 {
+                self.device.queue.submit([std::mem::replace(&mut recording, encoder()).finish()]);
+            }
+            let mut pass = recording.begin_compute_pass(&Default::default());
+            for step in steps {
+                pass.set_pipeline(&step.pipeline);
+                pass.set_bind_group(0, &step.bind_group, &[]);
+                pass.dispatch_workgroups(step.workgroups[0], step.workgroups[1], 1);
+            }
+        }
+        for copy in &self.copies {
+            recording.copy_buffer_to_buffer(&copy.from, 0, &copy.to, 0, copy.size);
+        }
+        self.device.queue.submit([recording.finish()]);
+        self.device.check()
+    }
+
+    /// The value of an output or a leaf, NHWC without padding; nothing for a node that nothing depends on.
+    pub async fn read(&mut self, id: Id) -> Result<Vec<f32>, GpuError> {
+        self.device.check()?;
+        let (shape, Some(buffer)) = &self.values[id.index()] else { return Ok(Vec::new()) };
+        let size = memory::bytes(*shape);
+        // While a read is under way it owns the staging buffer: one that is given up must not leave it half mapped.
+        let staging = match self.staging.take() {
+            Some(staging) if staging.size() >= size as u64 => staging,
+            _ => memory::staging(&self.device, size),
+        };
+        let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size as u64);
+        self.device.queue.submit([encoder.finish()]);
+        let values = memory::map(&self.device, &staging, *shape).await?;
+        self.staging = Some(staging);
+        self.device.check()?;
+        Ok(values)
+    }
+
+    /// Dispatches per run, and bytes of buffers.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+}
+
+/// Fills constants in; buffers start as zeros, so zero is there already.
+fn fill_constants(device: &Device, graph: &Graph, values: &[(Shape, Option<wgpu::Buffer>)]) {
+    for (node, (shape, buffer)) in graph.nodes().iter().zip(values) {
+        if let (NodeKind::Constant { value }, Some(buffer)) = (&node.kind, buffer)
+            && *value != 0.0
+        {
+            let filled = vec![*value; shape.len()];
+            device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&memory::pad(*shape, &filled)));
+        }
+    }
+}
+
+/// Makes the pipeline and the bind group of every live op.
+fn record(gpu: &Gpu, graph: &Graph, values: &[(Shape, Option<wgpu::Buffer>)]) -> Result<Vec<Step>, GpuError> {
+    let device = &gpu.device;
+    let mut dispatches: Vec<(Dispatch, Vec<Id>)> = Vec::new();
+    for (i, node) in graph.nodes().iter().enumerate() {
+        if let (NodeKind::Op { op, inputs }, (_, Some(_))) = (&node.kind, &values[i]) {
+            let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
+            let bound = inputs.iter().copied().chain([Id(i as u32)]).collect();
+            dispatches.push((op.dispatch(&shapes, node.shape), bound));
+        }
+    }
+
+    // All Params stand in one buffer.
+    let alignment = device.limits.min_uniform_buffer_offset_alignment as usize;
+    let mut bytes = Vec::new();
+    let mut offsets = Vec::new();
+    for (dispatch, _) in &dispatches {
+        bytes.resize(bytes.len().next_multiple_of(alignment), 0);
+        offsets.push(bytes.len());
+        bytes.extend(&dispatch.params);
+    }
+    let params = device.wgpu.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("params"),
+        size: bytes.len().max(4) as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    device.queue.write_buffer(&params, 0, &bytes);
+
+    let mut steps = Vec::with_capacity(dispatches.len());
+    for ((dispatch, bound), offset) in dispatches.iter().zip(offsets) {
+        let pipeline = gpu.kernels.pipeline(device, dispatch.shader)?;
+        let bind = |buffer, offset, size| {
+            let size = std::num::NonZeroU64::new(size as u64);
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: offset as u64, size })
+        };
+        let mut entries =
+            vec![wgpu::BindGroupEntry { binding: 0, resource: bind(&params, offset, dispatch.params.len()) }];
+        for (binding, id) in (1..).zip(bound) {
+            let (shape, buffer) = &values[id.index()];
+            let buffer = buffer.as_ref().expect("inputs of live nodes are live");
+            entries.push(wgpu::BindGroupEntry { binding, resource: bind(buffer, 0, memory::bytes(*shape)) });
+        }
+        let bind_group = device.wgpu.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(dispatch.shader),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        let workgroups = fold(dispatch.workgroups as u32, device.limits.max_compute_workgroups_per_dimension);
+        steps.push(Step { pipeline, bind_group, workgroups });
+    }
+    Ok(steps)
+}
+
+/// Workgroups in x and y, at least as many as asked for; kernels ignore the surplus.
+fn fold(workgroups: u32, max: u32) -> [u32; 2] {
+    let y = workgroups.div_ceil(max).max(1);
+    [workgroups.div_ceil(y).max(1), y]
+}
+
+/// The copies that carry out the assignments, and the bytes of buffers made for them.
+///
+/// A value that is itself a leaf some other assignment overwrites is put aside first.
+fn assignments(
+    device: &Device,
+    graph: &Graph,
+    values: &[(Shape, Option<wgpu::Buffer>)],
+) -> Result<(Vec<Copy>, usize), GpuError> {
+    let buffer = |id: Id| values[id.index()].1.clone().expect("assigned nodes are live");
+    let (mut aside, mut copies, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for &(state, value) in graph.assigns().iter().filter(|(state, value)| state != value) {
+        let size = memory::bytes(graph.shape(state));
+        let mut from = buffer(value);
+        if graph.assigns().iter().any(|&(other, _)| other == value) {
+            let kept = memory::storage(device, graph.shape(value), size)?;
+            aside.push(Copy { from, to: kept.clone(), size: size as u64 });
+            bytes += size;
+            from = kept;
+        }
+        copies.push(Copy { from, to: buffer(state), size: size as u64 });
+    }
+    aside.extend(copies);
+    Ok((aside, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn workgroups_fold_into_y() {
+        assert_eq!(fold(0, 65_535), [1, 1]);
+        assert_eq!(fold(65_535, 65_535), [65_535, 1]);
+        for n in [65_536, 131_071, 1_000_003] {
+            let [x, y] = fold(n, 65_535);
+            assert!(x <= 65_535 && y <= 65_535 && x * y >= n && x * (y - 1) < n, "{n}: {x} × {y}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! One row per op: awkward sizes (batches of two and more, H ≠ W, channels that fill no vec4, images that fill no
+//! workgroup), random affine parameters, random cotangents.
+//!
+//! A case is a graph with an output `y` and, for every leaf that has a gradient, an output `d.<leaf>`: the gradient of
+//! Σ `cotangent`·y, which makes every gradient op part of some case. Each result comes with its sum of squares, into
+//! which a kernel's rubbish in the lanes that fill up the channels would go.
+
+use noisette::graph::{Graph, Id, NodeKind};
+use noisette::rng::Rng;
+use noisette::tensor::Shape;
+use std::collections::{BTreeSet, HashMap};
+
+/// A graph, and values for its leaves.
+pub struct Case {
+    /// The row and the sizes.
+    pub name: String,
+    /// Outputs `y`, `d.<leaf>`, and their sums of squares.
+    pub graph: Graph,
+    /// Values of all leaves.
+    pub leaves: HashMap<String, Vec<f32>>,
+    /// Leaves that have an output `d.<leaf>`.
+    pub differentiated: Vec<String>,
+}
+
+impl Case {
+    /// The leaves in f64, for the oracle.
+    pub fn leaves_f64(&self) -> HashMap<String, Vec<f64>> {
+        self.leaves.iter().map(|(name, v)| (name.clone(), v.iter().map(|&x| f64::from(x)).collect())).collect()
+    }
+
+    /// Names of the ops it computes.
+    pub fn ops(&self) -> BTreeSet<&'static str> {
+        let live = self.graph.live();
+        let nodes = self.graph.nodes().iter().zip(live);
+        nodes
+            .filter_map(|(node, live)| match &node.kind {
+                NodeKind::Op { op, .. } if live => Some(op.name()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// What a leaf is filled with.
+#[derive(Clone, Copy)]
+enum Fill {
+    /// Normal numbers of this size; the leaf has a gradient.
+    Normal(f32),
+    /// Normal numbers; no gradient is asked for.
+    Data,
+    /// Between 0.1 and 1.1; no gradient.
+    Positive,
+    /// These numbers, again and again; no gradient.
+    Given(&'static [f32]),
+}
+
+use Fill::{Data, Given, Normal, Positive};
+
+fn s(n: usize, h: usize, w: usize, c: usize) -> Shape {
+    Shape::new(n, h, w, c)
+}
+
+/// Collects cases; each gets random numbers of its own.
+struct Rows(Vec<Case>);
+
+impl Rows {
+    /// A row: a graph over leaves `a`, `b`, `c`, … of these shapes.
+    fn row(&mut self, name: &str, leaves: &[(Shape, Fill)], build: impl Fn(&mut Graph, &[Id]) -> Id) {
+        let mut rng = Rng::stream(7, self.0.len() as u64);
+        let mut g = Graph::new();
+        let mut values = HashMap::new();
+        let mut fill = |name: &str, shape: Shape, fill: Fill| {
+            let value = match fill {
+                Normal(size) => rng.normals(shape.len()).into_iter().map(|v| size * v).collect(),
+                Data => rng.normals(shape.len()),
+                Positive => (0..shape.len()).map(|_| 0.1 + rng.uniform() as f32).collect(),
+                Given(numbers) => numbers.iter().copied().cycle().take(shape.len()).collect(),
+            };
+            values.insert(name.to_owned(), value);
+        };
+        let names: Vec<String> = (b'a'..).take(leaves.len()).map(|letter| char::from(letter).to_string()).collect();
+        let mut ids = Vec::new();
+        for (name, &(shape, kind)) in names.iter().zip(leaves) {
+            fill(name, shape, kind);
+            ids.push(g.input(name, shape));
+        }
+        let y = build(&mut g, &ids);
+        let shape = g.shape(y);
+        let is_trained = |&(_, (_, fill)): &(_, &(Shape, Fill))| matches!(fill, Normal(_));
+        let inputs = ids.iter().zip(&names).zip(leaves).map(|((&id, name), leaf)| ((id, name.clone()), leaf));
+        let mut trained: Vec<(Id, String)> = inputs.filter(is_trained).map(|(named, _)| named).collect();
+        for parameter in g.parameters() {
+            fill(&parameter.name, parameter.shape, Normal(0.5));
+            trained.push((parameter.id, parameter.name));
+        }
+        let mut results = vec![("y".to_owned(), y)];
+        let mut differentiated = Vec::new();
+        if !trained.is_empty() {
+            fill("cotangent", shape, Data);
+            let cotangent = g.input("cotangent", shape);
+            let wrt: Vec<Id> = trained.iter().map(|(id, _)| *id).collect();
+            let gradients = g.gradients(y, cotangent, &wrt);
+            for ((_, leaf), gradient) in trained.into_iter().zip(gradients) {
+                let gradient = gradient.unwrap_or_else(|| panic!("{name} has no gradient for {leaf}"));
+                results.push((format!("d.{leaf}"), gradient));
+                differentiated.push(leaf);
+            }
+        }
+        let zero = g.constant(0.0, Shape::SCALAR);
+        for (name, id) in results {
+            let squares = g.sum_squares(id, zero);
+            g.output(&name, id);
+            g.output(&format!("‖{name}‖²"), squares);
+        }
+        let shapes: Vec<String> = leaves.iter().map(|(shape, _)| shape.to_string()).collect();
+        let name = format!("{name} of {}", shapes.join(", "));
+        self.0.push(Case { name, graph: g, leaves: values, differentiated });
+    }
+}
+
+/// All cases. The first rows are the ops, the last ones graphs in which values are used twice.
+pub fn all() -> Vec<Case> {
+    let mut rows = Rows(Vec::new());
+    let r = &mut rows;
+
+    // x, weight, stride, padding
+    for (x, w, stride, padding) in [
+        (s(2, 5, 7, 3), s(3, 3, 3, 6), 1, (1, 1)),
+        (s(2, 6, 5, 6), s(3, 3, 6, 1), 2, (1, 1)),
+        (s(3, 7, 6, 8), s(3, 3, 8, 10), 2, (0, 1)),
+        (s(2, 3, 5, 1), s(1, 1, 1, 8), 1, (0, 0)),
+        (s(2, 4, 3, 5), s(3, 2, 5, 9), 1, (1, 1)),
+        (s(2, 35, 3, 12), s(1, 3, 12, 4), 1, (1, 1)),
+        (s(3, 1, 1, 6), s(1, 1, 6, 11), 1, (0, 0)),
+        (s(70, 1, 2, 20), s(1, 1, 20, 12), 1, (0, 0)),
+    ] {
+        let leaves = [(x, Normal(1.0)), (w, Normal(0.5)), (Shape::vector(w.c()), Normal(1.0))];
+        r.row("conv2d", &leaves, |g, l| g.conv2d(l[0], l[1], l[2], stride, padding));
+    }
+    r.row("linear", &[(s(3, 1, 1, 7), Normal(1.0))], |g, l| g.linear("fc", l[0], 5));
+
+    for (x, groups) in [
+        (s(2, 3, 5, 6), 2),
+        (s(2, 4, 3, 8), 2),
+        (s(3, 5, 2, 1), 1),
+        (s(2, 9, 8, 12), 3),
+        (s(2, 2, 3, 3), 3),
+        (s(2, 2, 3, 10), 5),
+    ] {
+        let affine = Shape::vector(x.c());
+        let leaves = [(x, Normal(2.0)), (affine, Normal(1.0)), (affine, Normal(1.0))];
+        r.row("group_norm", &leaves, |g, l| {
+            let shifted = g.scale(l[0], 1.5);
+            g.group_norm(shifted, l[1], l[2], groups, 1e-2)
+        });
+    }
+
+    for (x, heads) in [
+        (s(2, 3, 5, 6), 2),
+        (s(2, 4, 3, 8), 1),
+        (s(2, 9, 8, 8), 2),
+        (s(2, 3, 2, 3), 3),
+        (s(2, 2, 3, 12), 6),
+        (s(2, 2, 3, 5), 5),
+        (s(2, 2, 3, 144), 2),
+        (s(2, 1, 3, 280), 1),
+        (s(2, 3, 1, 1), 1),
+    ] {
+        let leaves = [(x, Normal(1.0)), (x, Normal(1.0)), (x, Normal(1.0))];
+        r.row("attention", &leaves, |g, l| g.attention(l[0], l[1], l[2], heads));
+    }
+
+    for x in [s(2, 3, 5, 3), s(2, 5, 7, 6)] {
+        r.row("silu", &[(x, Normal(3.0))], |g, l| g.silu(l[0]));
+        r.row("add", &[(x, Normal(1.0)), (x, Normal(1.0))], |g, l| g.add(l[0], l[1]));
+        r.row("scale", &[(x, Normal(1.0))], |g, l| g.scale(l[0], -0.3));
+        let e = s(x.n(), 1, 1, x.c());
+        r.row("add_channels", &[(x, Normal(1.0)), (e, Normal(1.0))], |g, l| g.add_channels(l[0], l[1]));
+        r.row("sum_pixels", &[(x, Normal(1.0))], |g, l| g.sum_pixels(l[0]));
+        r.row("upsample", &[(x, Normal(1.0))], |g, l| g.upsample(l[0]));
+        r.row("repeat_images", &[(x, Normal(1.0))], |g, l| g.repeat_images(l[0], 3));
+        r.row("sum_images", &[(x, Normal(1.0))], |g, l| g.sum_images(l[0]));
+        r.row("fold_images", &[(x.with_n(3 * x.n()), Normal(1.0))], |g, l| g.fold_images(l[0], 3));
+        let alphas = (s(x.n(), 1, 1, 2), Data);
+        r.row("noised", &[(x, Normal(1.0)), (x, Normal(1.0)), alphas], |g, l| g.noised(l[0], l[1], l[2]));
+        r.row("mse", &[(x, Normal(1.0)), (x, Normal(1.0))], |g, l| g.mse(l[0], l[1]));
+    }
+    r.row("sum_pixels", &[(s(2, 9, 8, 6), Normal(1.0))], |g, l| g.sum_pixels(l[0]));
+    r.row("mse", &[(s(2, 10, 16, 3), Normal(1.0)), (s(2, 10, 16, 3), Normal(1.0))], |g, l| g.mse(l[0], l[1]));
+
+    for (a, b) in [(3, 6), (4, 3), (6, 1), (8, 8), (1, 2), (5, 7)] {
+        let (a, b) = (s(2, 3, 5, a), s(2, 3, 5, b));
+        r.row("concat", &[(a, Normal(1.0)), (b, Normal(1.0))], |g, l| g.concat(l[0], l[1]));
+    }
+    for (c, start, count) in [(8, 1, 5), (9, 4, 4), (7, 0, 3), (6, 3, 3), (12, 5, 7)] {
+        r.row("slice_channels", &[(s(2, 4, 5, c), Normal(1.0))], |g, l| g.slice_channels(l[0], start, count));
+    }
+
+    // Repeated labels, the last row, and labels beyond the table, which pick it too.
+    for (rows, c) in [(5, 6), (11, 24), (1, 1)] {
+        let labels = (s(13, 1, 1, 1), Given(&[0.0, 4.0, 2.0, 4.0, 10.0, 7.0, 12.0]));
+        r.row("embedding", &[(s(1, 1, rows, c), Normal(1.0)), labels], |g, l| g.embedding(l[0], l[1]));
+    }
+
+    for x in [s(2, 3, 5, 3), s(3, 5, 7, 6)] {
+        let w = (Shape::SCALAR, Given(&[2.5]));
+        r.row("guidance", &[(x.with_n(2 * x.n()), Data), w], |g, l| g.guidance(l[0], l[1]));
+        let k = (Shape::vector(9), Given(&[1.2, -0.7, 0.9, 0.4, 0.8, 0.3, 0.6, -0.5, 0.2]));
+        r.row("reverse_step", &[(x, Data), (x, Data), (x, Data), k], |g, l| g.reverse_step(l[0], l[1], l[2], l[3]));
+        let rate = (Shape::SCALAR, Given(&[0.3]));
+        r.row("lerp", &[(x, Data), (x, Data), rate], |g, l| g.lerp(l[0], l[1], l[2]));
+        r.row("lerp_square", &[(x, Data), (x, Data), rate], |g, l| g.lerp_square(l[0], l[1], l[2]));
+        for k in [&[0.1, 1.7, 0.2, 0.05], &[0.2, 0.6, 0.0, 0.0]] {
+            let k = (Shape::vector(4), Given(k));
+            r.row("adam", &[(x, Data), (x, Data), (x, Positive), k], |g, l| g.adam(l[0], l[1], l[2], l[3]));
+        }
+        // A norm beyond its bound, and one within.
+        for norm in [&[6.25], &[0.25]] {
+            let (norm, bound) = ((Shape::SCALAR, Given(norm)), (Shape::SCALAR, Given(&[0.8])));
+            r.row("clip_norm", &[(x, Data), norm, bound], |g, l| g.clip_norm(l[0], l[1], l[2]));
+        }
+    }
+    let so_far = (Shape::SCALAR, Given(&[3.5]));
+    r.row("sum_squares", &[(s(3, 10, 11, 3), Data), so_far], |g, l| g.sum_squares(l[0], l[1]));
+
+    let x = s(2, 4, 6, 6);
+    let weight = s(3, 3, 6, 6);
+    let (affine, time) = (Shape::vector(6), s(2, 1, 1, 6));
+    let leaves =
+        [x, affine, affine, weight, affine, time].map(|shape| (shape, Normal(if shape == weight { 0.3 } else { 1.0 })));
+    r.row("residual block", &leaves, |g, l| {
+        let h = g.group_norm(l[0], l[1], l[2], 3, 1e-5);
+        let h = g.silu(h);
+        let h = g.conv2d(h, l[3], l[4], 1, (1, 1));
+        let h = g.add_channels(h, l[5]);
+        let h = g.add(h, l[0]);
+        // The skip connection comes back after a trip through the lower resolution.
+        let low = g.conv2d(h, l[3], l[4], 2, (1, 1));
+        let up = g.upsample(low);
+        let joined = g.concat(up, h);
+        let cut = g.slice_channels(joined, 3, 6);
+        g.attention(cut, h, l[0], 2)
+    });
+    rows.0
+}

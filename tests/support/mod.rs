@@ -1,0 +1,7 @@
+//! What several test files share.
+#![allow(dead_code)] // each of them uses a part
+
+pub mod cases;
+pub mod compare;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod gpu;
