@@ -12,6 +12,8 @@
 //! | 5 | `cli` (native), `web` (wasm) | the command line, the page |
 
 pub mod checkpoint;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
 pub mod data;
 pub mod diffusion;
 pub mod engine;
