@@ -1,6 +1,6 @@
 // dw[u, v, c, o] = Σ_{n, i, j} x[n, i·s + u − p, j·s + v − p, c] · dy[n, i, j, o], zero outside x.
-// Dispatch: one workgroup of 64 per tap, two vec4s of input and two of output channels. Each invocation takes every 64th
-// row of the outputs, counted through the batch; then the sums are halved in a fixed order.
+// Dispatch: one workgroup of 64 per tap, two vec4s of input and two of output channels. Each invocation takes every
+// 64th row of the outputs, counted through the batch; then the sums are halved in a fixed order.
 
 struct Params {
     n: u32,

@@ -1,26 +1,131 @@
-//! Every kernel against its f64 reference, on whatever adapter there is.
+//! Every kernel against its f64 reference, alone and in graphs, on whatever adapter there is.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod support;
 
-use noisette::engine::gpu::Options;
-use support::{cases, gpu};
+use noisette::engine::cpu::interpret;
+use noisette::engine::gpu::{Gpu, KERNELS};
+use noisette::graph::Graph;
+use noisette::tensor::Shape;
+use std::collections::{BTreeMap, HashMap};
+use support::cases::{self, Case};
+use support::{compare, gpu};
 
-fn compare_all(options: Options) {
-    let gpu = gpu::open(options);
+#[test]
+fn each_kernel_agrees_with_its_reference() {
+    let bench = gpu::Bench::open();
+    let mut pipelines = HashMap::new();
+    let mut runs: BTreeMap<&str, usize> = KERNELS.iter().map(|(name, _)| (*name, 0)).collect();
+    let mut failures = Vec::new();
+    for instance in cases::all().iter().flat_map(gpu::instances) {
+        let kernel = instance.kernel;
+        let compile = || bench.pipeline(gpu::source(kernel)).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+        let pipeline = pipelines.entry(kernel).or_insert_with(compile);
+        let prepared = bench.prepare(instance);
+        if let Err(why) = bench.check(pipeline, &prepared) {
+            failures.push(format!("{}: {why}", prepared.instance.name));
+        }
+        *runs.get_mut(kernel).expect("compiled, so known") += 1;
+    }
+    assert!(failures.is_empty(), "{} results differ:\n{}", failures.len(), failures.join("\n"));
+    let never: Vec<_> = runs.iter().filter(|(_, runs)| **runs < 2).collect();
+    assert!(never.is_empty(), "kernels that hardly any case uses: {never:?}");
+}
+
+/// All outputs of a graph.
+fn run(gpu: &Gpu, graph: &Graph, leaves: &HashMap<String, Vec<f32>>) -> Vec<(String, Vec<f32>)> {
+    let mut program = gpu.compile(graph).expect("a small graph");
+    for (name, values) in leaves {
+        program.write(graph.leaf(name).expect("a leaf of the graph"), values).expect("a value that fits");
+    }
+    program.run().expect("a run");
+    let read = |(name, id): &(String, _)| (name.clone(), pollster::block_on(program.read(*id)).expect("a value"));
+    graph.outputs().iter().map(read).collect()
+}
+
+fn compare_with_oracle(gpu: &Gpu, case: &Case) -> Result<(), String> {
+    let expected = interpret::<f64>(&case.graph, &case.leaves_f64());
+    for (name, values) in run(gpu, &case.graph, &case.leaves) {
+        compare::close(&values, &expected[&name], gpu::TOLERANCE)
+            .map_err(|why| format!("{}, {name}: {why}", case.name))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn graphs_agree_with_the_oracle() {
+    let gpu = gpu::open();
     let cases = cases::all();
-    let failures: Vec<String> =
-        cases.iter().filter_map(|case| gpu::check(&gpu, case, &gpu::oracle(case)).err()).collect();
+    let failures: Vec<String> = cases.iter().filter_map(|case| compare_with_oracle(&gpu, case).err()).collect();
     assert!(!cases.is_empty(), "there is nothing to compare");
     assert!(failures.is_empty(), "{} of {} cases differ:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 
 #[test]
-fn kernels_agree_with_the_oracle() {
-    compare_all(Options::default());
+fn equal_inputs_give_equal_bits() {
+    let gpu = gpu::open();
+    let cases = cases::all();
+    assert!(!cases.is_empty(), "there is nothing to compare");
+    for case in cases {
+        let bits = |results: Vec<(String, Vec<f32>)>| -> Vec<Vec<u32>> {
+            results.into_iter().map(|(_, values)| values.into_iter().map(f32::to_bits).collect()).collect()
+        };
+        let first = bits(run(&gpu, &case.graph, &case.leaves));
+        assert_eq!(first, bits(run(&gpu, &case.graph, &case.leaves)), "{} is not deterministic", case.name);
+    }
 }
 
 #[test]
-fn checked_kernels_agree_with_the_oracle() {
-    compare_all(Options { checked: true, ..Options::default() });
+fn a_dispatch_may_exceed_65535_workgroups() {
+    // One vec4 per value, 64 of them in a workgroup.
+    let shape = Shape::new(2, 65_536, 33, 1);
+    assert!(shape.vec4_len().div_ceil(64) > 65_535);
+    let mut g = Graph::new();
+    let x = g.input("x", shape);
+    let y = g.scale(x, 3.0);
+    g.output("y", y);
+    let values: Vec<f32> = (0..shape.len()).map(|i| (i % 1000) as f32).collect();
+    let found = run(&gpu::open(), &g, &HashMap::from([("x".to_owned(), values.clone())]));
+    assert!(found[0].1.iter().zip(&values).all(|(y, x)| *y == 3.0 * x), "some part was left out");
+}
+
+#[test]
+fn assignments_take_effect_together() {
+    let shape = Shape::vector(3);
+    let mut g = Graph::new();
+    let (a, b, c) = (g.state("a", shape), g.state("b", shape), g.state("c", shape));
+    let sum = g.add(a, b);
+    g.assign(a, b);
+    g.assign(b, a);
+    g.assign(c, sum);
+    let mut program = gpu::open().compile(&g).expect("a small graph");
+    program.write(a, &[1.0, 2.0, 3.0]).expect("a value that fits");
+    program.write(b, &[10.0, 20.0, 30.0]).expect("a value that fits");
+    let read =
+        |id, program: &mut noisette::engine::gpu::Program| pollster::block_on(program.read(id)).expect("a value");
+    assert_eq!(read(c, &mut program), [0.0; 3], "state starts at zero");
+    program.run().expect("a run");
+    assert_eq!(read(a, &mut program), [10.0, 20.0, 30.0]);
+    assert_eq!(read(b, &mut program), [1.0, 2.0, 3.0]);
+    assert_eq!(read(c, &mut program), [11.0, 22.0, 33.0]);
+    program.run().expect("a run");
+    assert_eq!(read(a, &mut program), [1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    use noisette::engine::gpu::GpuError;
+    let gpu = gpu::open();
+    let mut g = Graph::new();
+    let x = g.input("x", Shape::new(1 << 20, 1 << 10, 1, 4));
+    let y = g.scale(x, 2.0);
+    g.output("y", y);
+    assert!(matches!(gpu.compile(&g), Err(GpuError::TooLarge { needed: 17_179_869_184, .. })));
+
+    let mut g = Graph::new();
+    let x = g.input("x", Shape::vector(3));
+    let y = g.scale(x, 2.0);
+    g.output("y", y);
+    let mut program = gpu.compile(&g).expect("a small graph");
+    assert!(matches!(program.write(x, &[1.0]), Err(GpuError::WrongLength { found: 1, .. })));
 }

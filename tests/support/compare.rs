@@ -21,7 +21,7 @@ pub fn error(found: &[f32], expected: &[f64]) -> Result<f64, String> {
 /// Whether `found` is `expected` up to `tolerance`, relative to the largest expected value; else why not.
 pub fn close(found: &[f32], expected: &[f64], tolerance: f64) -> Result<(), String> {
     let error = error(found, expected)?;
-    // Written so that an error that is not a number fails.
+    #[allow(clippy::neg_cmp_op_on_partial_ord)] // written so that an error that is not a number fails
     if !(error <= tolerance) {
         return Err(format!("the error is {error:.3e}, more than {tolerance:.1e}"));
     }

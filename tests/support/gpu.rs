@@ -1,43 +1,218 @@
-//! Running cases on the GPU engine.
+//! Single kernels on a GPU, each between margins that it may neither read nor write.
+//!
+//! This is not the engine: shaders keep their runtime checks here, so a broken one does no harm, dispatches fold into y
+//! after two workgroups, and nothing but the kernel under test runs.
 
 use super::cases::Case;
 use super::compare;
-use noisette::engine::cpu::interpret;
-use noisette::engine::gpu::{Gpu, GpuError, Options};
-use std::collections::HashMap;
+use noisette::engine::cpu::Real;
+use noisette::engine::gpu::{Gpu, KERNELS};
+use noisette::graph::{NodeKind, View};
+use noisette::tensor::Shape;
+use std::sync::{Arc, Mutex};
+use wgpu::BufferUsages as Usage;
 
 /// Largest error of a kernel's f32 result, relative to the result's largest value.
 pub const TOLERANCE: f64 = 2e-5;
 
-/// Opens any adapter; having none is a failure, since a test that skips itself proves nothing.
-pub fn open(options: Options) -> Gpu {
-    let gpu = pollster::block_on(Gpu::open_with(Options { allow_software: true, ..options }));
-    gpu.unwrap_or_else(|error| {
-        panic!("{error}: these tests need an adapter, such as lavapipe from Debian's mesa-vulkan-drivers")
-    })
+/// Bytes beyond each value that hold NaN, which spreads wherever it is read.
+const MARGIN: u64 = 4096;
+
+const NO_ADAPTER: &str = "these tests need an adapter, such as lavapipe from Debian's mesa-vulkan-drivers";
+
+/// Opens the engine on any adapter; having none is a failure, since a test that skips itself proves nothing.
+pub fn open() -> Gpu {
+    pollster::block_on(Gpu::open(true)).unwrap_or_else(|error| panic!("{error}: {NO_ADAPTER}"))
 }
 
-/// What the oracle says about a case.
-pub fn oracle(case: &Case) -> HashMap<String, Vec<f64>> {
-    interpret::<f64>(&case.graph, &case.leaves_f64())
+/// The text of a kernel.
+pub fn source(kernel: &str) -> &'static str {
+    KERNELS.iter().find(|(name, _)| *name == kernel).unwrap_or_else(|| panic!("{kernel} has no kernel")).1
 }
 
-/// All outputs of a case, in the graph's order.
-pub fn run(gpu: &Gpu, case: &Case) -> Result<Vec<(String, Vec<f32>)>, GpuError> {
-    let mut program = gpu.compile(&case.graph)?;
-    for (name, values) in &case.leaves {
-        program.write(case.graph.leaf(name).expect("a leaf of the case"), values)?;
+/// One op of a case: what goes in, and what the oracle says must come out.
+pub struct Instance {
+    /// The case and the op.
+    pub name: String,
+    /// The op, which is also its kernel.
+    pub kernel: &'static str,
+    pub params: Vec<u8>,
+    workgroups: u32,
+    pub inputs: Vec<(Shape, Vec<f32>)>,
+    shape: Shape,
+    expected: Vec<f64>,
+}
+
+/// Every op of a case. Inputs are the oracle's values rounded to f32, so that errors do not add up.
+pub fn instances(case: &Case) -> Vec<Instance> {
+    let live = case.graph.live();
+    let mut values: Vec<Vec<f32>> = Vec::new();
+    let mut found = Vec::new();
+    for (node, live) in case.graph.nodes().iter().zip(live) {
+        let value = match &node.kind {
+            _ if !live => Vec::new(),
+            NodeKind::Constant { value } => vec![*value; node.shape.len()],
+            NodeKind::Op { op, inputs } => {
+                let inputs: Vec<(Shape, Vec<f32>)> =
+                    inputs.iter().map(|&id| (case.graph.shape(id), values[id.index()].clone())).collect();
+                let wide: Vec<Vec<f64>> =
+                    inputs.iter().map(|(_, v)| v.iter().map(|&x| f64::from(x)).collect()).collect();
+                let views: Vec<View<f64>> =
+                    inputs.iter().zip(&wide).map(|(&(shape, _), data)| View { shape, data }).collect();
+                let mut expected = vec![0.0; node.shape.len()];
+                f64::reference(op.as_ref(), &views, node.shape, &mut expected);
+                let shapes: Vec<Shape> = inputs.iter().map(|(shape, _)| *shape).collect();
+                let dispatch = op.dispatch(&shapes, node.shape);
+                let value = expected.iter().map(|&v| v as f32).collect();
+                found.push(Instance {
+                    name: format!("{} in {}", op.name(), case.name),
+                    kernel: dispatch.shader,
+                    params: dispatch.params,
+                    workgroups: dispatch.workgroups as u32,
+                    inputs,
+                    shape: node.shape,
+                    expected,
+                });
+                value
+            }
+            _ => case.leaves[node.leaf_name().expect("neither op nor constant")].clone(),
+        };
+        values.push(value);
     }
-    program.run()?;
-    let read = |(name, id): &(String, _)| Ok((name.clone(), pollster::block_on(program.read(*id))?));
-    case.graph.outputs().iter().map(read).collect()
+    found
 }
 
-/// Whether the GPU's outputs are the oracle's; else what is wrong.
-pub fn check(gpu: &Gpu, case: &Case, expected: &HashMap<String, Vec<f64>>) -> Result<(), String> {
-    let found = run(gpu, case).map_err(|error| error.to_string())?;
-    for (name, values) in found {
-        compare::close(&values, &expected[&name], TOLERANCE).map_err(|why| format!("{}: {name}: {why}", case.name))?;
+/// An instance with its buffers.
+pub struct Prepared {
+    pub instance: Instance,
+    params: wgpu::Buffer,
+    inputs: Vec<wgpu::Buffer>,
+    out: wgpu::Buffer,
+    staging: wgpu::Buffer,
+}
+
+/// A device of our own.
+pub struct Bench {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    errors: Arc<Mutex<Vec<String>>>,
+}
+
+impl Bench {
+    /// Opens any adapter.
+    pub fn open() -> Self {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let adapter = pollster::block_on(instance.request_adapter(&Default::default()));
+        let adapter = adapter.unwrap_or_else(|error| panic!("{error}: {NO_ADAPTER}"));
+        let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).expect("default limits");
+        let errors: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = errors.clone();
+        device.on_uncaptured_error(Arc::new(move |error| kept.lock().unwrap().push(error.to_string())));
+        Self { device, queue, errors }
     }
-    Ok(())
+
+    /// Compiles a kernel, with runtime checks.
+    pub fn pipeline(&self, source: &str) -> Result<wgpu::ComputePipeline, String> {
+        let source = wgpu::ShaderSource::Wgsl(source.into());
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        self.no_errors().map(|()| pipeline)
+    }
+
+    fn no_errors(&self) -> Result<(), String> {
+        let mut errors = self.errors.lock().unwrap();
+        if errors.is_empty() { Ok(()) } else { Err(std::mem::take(&mut *errors).join("; ")) }
+    }
+
+    fn buffer(&self, size: u64, usage: Usage) -> wgpu::Buffer {
+        let mapped_at_creation = false;
+        self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation })
+    }
+
+    /// Makes an instance's buffers.
+    pub fn prepare(&self, instance: Instance) -> Prepared {
+        let params = self.buffer(instance.params.len() as u64, Usage::UNIFORM | Usage::COPY_DST);
+        self.queue.write_buffer(&params, 0, &instance.params);
+        let size = |shape: Shape| shape.vec4_len() as u64 * 16 + MARGIN;
+        let input = |(shape, values): &(Shape, Vec<f32>)| {
+            let buffer = self.buffer(size(*shape), Usage::STORAGE | Usage::COPY_DST);
+            let mut data = padded(*shape, values);
+            data.resize(size(*shape) as usize / 4, f32::NAN);
+            self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&data));
+            buffer
+        };
+        let inputs = instance.inputs.iter().map(input).collect();
+        let out = self.buffer(size(instance.shape), Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC);
+        let staging = self.buffer(size(instance.shape), Usage::MAP_READ | Usage::COPY_DST);
+        Prepared { instance, params, inputs, out, staging }
+    }
+
+    /// Runs an instance with this kernel; what is wrong with the result, if anything.
+    pub fn check(&self, pipeline: &wgpu::ComputePipeline, prepared: &Prepared) -> Result<(), String> {
+        let raw = self.run(pipeline, prepared)?;
+        let Instance { shape, expected, .. } = &prepared.instance;
+        let (value, margin) = raw.split_at(shape.vec4_len() * 4);
+        if !margin.iter().all(|v| v.is_nan()) {
+            return Err("it writes beyond its value".to_owned());
+        }
+        let mut found = Vec::with_capacity(expected.len());
+        for pixel in value.chunks_exact(shape.vec4_channels() * 4) {
+            let (channels, rest) = pixel.split_at(shape.c());
+            if !rest.iter().all(|&v| v == 0.0) {
+                return Err(format!("it fills up the channels with {rest:?}"));
+            }
+            found.extend_from_slice(channels);
+        }
+        compare::close(&found, expected, TOLERANCE)
+    }
+
+    fn run(&self, pipeline: &wgpu::ComputePipeline, prepared: &Prepared) -> Result<Vec<f32>, String> {
+        let Prepared { instance, params, inputs, out, staging } = prepared;
+        // Whatever is not written stays NaN.
+        self.queue.write_buffer(out, 0, bytemuck::cast_slice(&vec![f32::NAN; out.size() as usize / 4]));
+        let bound = [params].into_iter().chain(inputs).chain([out]);
+        let entries: Vec<_> = (0..)
+            .zip(bound)
+            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .collect();
+        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, &bind_group, &[]);
+        let x = instance.workgroups.min(2);
+        // One row of workgroups too many, which the kernel must ignore.
+        pass.dispatch_workgroups(x, instance.workgroups.div_ceil(x) + 1, 1);
+        drop(pass);
+        encoder.copy_buffer_to_buffer(out, 0, staging, 0, out.size());
+        self.queue.submit([encoder.finish()]);
+        staging.map_async(wgpu::MapMode::Read, .., |_| {});
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| error.to_string())?;
+        self.no_errors()?;
+        let view = staging.get_mapped_range(..).map_err(|error| error.to_string())?;
+        let values = bytemuck::cast_slice(&view).to_vec();
+        drop(view);
+        staging.unmap();
+        Ok(values)
+    }
+}
+
+/// Values as kernels see them: channels filled up to a multiple of four with zeros.
+fn padded(shape: Shape, values: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; shape.vec4_len() * 4];
+    for (to, from) in out.chunks_exact_mut(shape.vec4_channels() * 4).zip(values.chunks_exact(shape.c())) {
+        to[..shape.c()].copy_from_slice(from);
+    }
+    out
 }

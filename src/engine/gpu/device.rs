@@ -1,6 +1,6 @@
 //! Opening an adapter, and keeping the errors that arrive later until a call can return them.
 
-use super::{GpuError, Options};
+use super::GpuError;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where handlers leave errors that no call is there to return.
@@ -36,14 +36,12 @@ pub(super) struct Device {
     pub name: String,
     /// Whether the adapter computes on the CPU.
     pub software: bool,
-    /// Whether kernels check their indices.
-    pub checked: bool,
     trouble: Trouble,
 }
 
 impl Device {
     /// Opens the fastest adapter, with WebGPU's default limits except for the size of buffers.
-    pub async fn open(options: Options) -> Result<Self, GpuError> {
+    pub async fn open(allow_software: bool) -> Result<Self, GpuError> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let preference = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
@@ -51,7 +49,7 @@ impl Device {
         };
         let adapter = instance.request_adapter(&preference).await.map_err(|_| GpuError::NoAdapter)?;
         let info = adapter.get_info();
-        if is_software(info.device_type, &info.name) && !options.allow_software {
+        if is_software(info.device_type, &info.name) && !allow_software {
             return Err(GpuError::SoftwareOnly(info.name));
         }
         let offered = adapter.limits();
@@ -68,14 +66,14 @@ impl Device {
 
         let name = name(&wgpu, info.name);
         let software = is_software(info.device_type, &name);
-        if software && !options.allow_software {
+        if software && !allow_software {
             return Err(GpuError::SoftwareOnly(name));
         }
         let trouble = Trouble::default();
         report_errors(&wgpu, &trouble);
         let lost = trouble.clone();
         wgpu.set_device_lost_callback(move |_, reason| lost.set(GpuError::Lost(reason)));
-        Ok(Self { wgpu, queue, limits, name, software, checked: options.checked, trouble })
+        Ok(Self { wgpu, queue, limits, name, software, trouble })
     }
 
     /// The error that was reported since the last check, if any.

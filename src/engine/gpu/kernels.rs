@@ -2,9 +2,8 @@
 
 use super::GpuError;
 use super::device::Device;
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 macro_rules! kernels {
     ($($name:literal),* $(,)?) => {
@@ -57,43 +56,28 @@ kernels![
 
 /// Compiled kernels.
 #[derive(Default)]
-pub(super) struct Kernels {
-    pipelines: Mutex<HashMap<&'static str, wgpu::ComputePipeline>>,
-    /// Another text for one kernel, and where all others come from.
-    replaced: Option<(&'static str, String, Arc<Kernels>)>,
-}
+pub(super) struct Kernels(Mutex<HashMap<&'static str, wgpu::ComputePipeline>>);
 
 impl Kernels {
-    /// The kernels of `base` but for one.
-    pub fn replacing(base: &Arc<Self>, name: &'static str, source: String) -> Self {
-        Self { pipelines: Mutex::default(), replaced: Some((name, source, base.clone())) }
-    }
-
     /// The pipeline of a kernel.
     pub fn pipeline(&self, device: &Device, name: &'static str) -> Result<wgpu::ComputePipeline, GpuError> {
-        let source = match &self.replaced {
-            Some((replaced, source, _)) if *replaced == name => Cow::Owned(source.clone()),
-            Some((_, _, base)) => return base.pipeline(device, name),
-            None => {
-                let known = KERNELS.iter().find(|(kernel, _)| *kernel == name);
-                Cow::Borrowed(known.ok_or_else(|| GpuError::UnknownKernel(name.to_owned()))?.1)
-            }
-        };
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = KERNELS.iter().find(|(kernel, _)| *kernel == name);
+        let (_, source) = known.ok_or_else(|| GpuError::UnknownKernel(name.to_owned()))?;
+        let mut pipelines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(pipelines.entry(name).or_insert_with(|| create(device, name, source)).clone())
     }
 }
 
-fn create(device: &Device, name: &str, source: Cow<'_, str>) -> wgpu::ComputePipeline {
-    let checks =
-        if device.checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
-    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source) };
+fn create(device: &Device, name: &str, source: &'static str) -> wgpu::ComputePipeline {
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
     // SAFETY: unchecked kernels must not leave their buffers, nor loop for ever. Every text is our own and fixed when the
-    // crate is built (`with_kernel` is for tests, which open the device checked). All loops are bounded by `Params`, and
-    // all indices are made of `Params` and the invocation's number, which kernels compare with the number of items first;
-    // `Op::dispatch` derives `Params` from the same shapes that buffers are sized by. The one index that comes from
-    // data, an embedding's label, is clamped to the table. tests/kernels.rs runs every kernel with checks and without.
-    let module = unsafe { device.wgpu.create_shader_module_trusted(descriptor, checks) };
+    // crate is built. All loops are bounded by `Params`, and all indices are made of `Params` and the invocation's number,
+    // which kernels compare with the number of items first; `Op::dispatch` derives `Params` from the same shapes that
+    // size the buffers. The one index that comes from data, an embedding's label, is clamped to the table.
+    // tests/kernels.rs runs every kernel between margins that it may neither read nor write.
+    let module =
+        unsafe { device.wgpu.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
     device.wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(name),
         layout: None,

@@ -71,16 +71,6 @@ pub enum GpuError {
     Read(String),
 }
 
-/// How to open a GPU.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Take a software adapter where there is no other.
-    pub allow_software: bool,
-    /// Let kernels check every index and bound every loop, natively too (browsers always do). Tests of broken kernels
-    /// need it.
-    pub checked: bool,
-}
-
 /// An opened GPU. Clones share the device and its pipelines.
 #[derive(Clone)]
 pub struct Gpu {
@@ -91,18 +81,8 @@ pub struct Gpu {
 impl Gpu {
     /// Opens the fastest adapter. A software adapter (llvmpipe, SwiftShader, WARP) is an error unless allowed.
     pub async fn open(allow_software: bool) -> Result<Self, GpuError> {
-        Self::open_with(Options { allow_software, ..Options::default() }).await
-    }
-
-    /// Opens the fastest adapter.
-    pub async fn open_with(options: Options) -> Result<Self, GpuError> {
-        let device = Device::open(options).await?;
+        let device = Device::open(allow_software).await?;
         Ok(Self { device: Arc::new(device), kernels: Arc::default() })
-    }
-
-    /// The same GPU with another text for one kernel; tests break kernels with it to see whether anybody notices.
-    pub fn with_kernel(&self, name: &'static str, source: String) -> Self {
-        Self { device: self.device.clone(), kernels: Arc::new(Kernels::replacing(&self.kernels, name, source)) }
     }
 
     /// The adapter's name, for people.
