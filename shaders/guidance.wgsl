@@ -1,4 +1,4 @@
-// out = ε_∅ + w·(ε_c − ε_∅), classifier-free guidance: the first half of the images knows its class, the second does not.
+// out = ε_∅ + w·(ε_c − ε_∅), classifier-free guidance: the first half of the images knows its class, the second not.
 // Dispatch: one invocation per vec4 of out, 64 in a workgroup.
 
 struct Params {
