@@ -165,6 +165,16 @@ impl Program {
         Ok(())
     }
 
+    /// [`Program::run`], calling `after` with the name of every op once it is done, for timing. On a GPU, which runs the
+    /// ops some time later, it is never called.
+    pub fn run_with(&mut self, mut after: impl FnMut(&'static str)) -> Result<(), EngineError> {
+        match &mut self.inner {
+            Inner::Cpu(program) => program.run_with(|_, name| after(name)),
+            Inner::Gpu(program) => program.run()?,
+        }
+        Ok(())
+    }
+
     /// Reads an output as of the last run, or a leaf.
     pub async fn read(&mut self, name: &str) -> Result<Vec<f32>, EngineError> {
         let output = self.outputs.iter().find(|(n, _)| n == name).map(|&(_, id)| id);

@@ -238,6 +238,18 @@ impl Graph {
         self.assigns.push((state, value));
     }
 
+    /// The multiplications of one run; see [`Op::multiply_adds`].
+    pub fn multiply_adds(&self) -> usize {
+        let of = |node: &Node| match &node.kind {
+            NodeKind::Op { op, inputs } => {
+                let shapes: Vec<Shape> = inputs.iter().map(|&id| self.shape(id)).collect();
+                op.multiply_adds(&shapes, node.shape)
+            }
+            _ => 0,
+        };
+        self.nodes.iter().zip(self.live()).filter(|(_, live)| *live).map(|(node, _)| of(node)).sum()
+    }
+
     /// For each node, whether an output or an assignment depends on it. Engines compute nothing else.
     pub fn live(&self) -> Vec<bool> {
         let mut live = vec![false; self.nodes.len()];

@@ -26,6 +26,12 @@ pub trait Op: Debug + Send + Sync {
     /// The gradient: appends nodes that turn `cotangent` (∂L/∂output) into ∂L/∂input for each input that has one.
     fn vjp(&self, g: &mut Graph, inputs: &[Id], output: Id, cotangent: Id) -> Vec<Option<Id>>;
 
+    /// Multiplications with an addition that the definition asks for, of convolutions and of attention's products; the rest
+    /// costs next to nothing and counts as none.
+    fn multiply_adds(&self, _inputs: &[Shape], _out: Shape) -> usize {
+        0
+    }
+
     /// A faster way than the reference for the CPU engine, where there is one.
     fn fast_f32(&self, _inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
         None

@@ -46,6 +46,11 @@ impl Heads {
         Dispatch::groups(shader, &params, q.n() * (self.heads / heads_per_group) * q.pixels().div_ceil(4))
     }
 
+    /// Multiplications of `products` products of all queries with all keys, or of the like.
+    fn multiply_adds(q: Shape, products: usize) -> usize {
+        products * q.n() * q.pixels() * q.pixels() * q.c()
+    }
+
     /// Position of (image, token, head's channel 0).
     fn at(self, shape: Shape, n: usize, token: usize, head: usize) -> usize {
         (n * shape.pixels() + token) * shape.c() + head * (shape.c() / self.heads)
@@ -147,6 +152,10 @@ impl Op for Attention {
         vec![Some(dq), Some(dk), Some(dv)]
     }
 
+    fn multiply_adds(&self, inputs: &[Shape], _out: Shape) -> usize {
+        Heads::multiply_adds(inputs[0], 2)
+    }
+
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
         Some(Box::new(fast::Forward(fast::Heads::new(inputs[0], self.0.heads))))
     }
@@ -237,6 +246,11 @@ impl Op for AttentionGradQ {
         super::second_derivative(self.name())
     }
 
+    fn multiply_adds(&self, inputs: &[Shape], _out: Shape) -> usize {
+        // Both dP and dQ; recomputing P is this implementation's choice and does not count.
+        Heads::multiply_adds(inputs[0], 2)
+    }
+
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
         Some(Box::new(fast::GradQ(fast::Heads::new(inputs[0], self.0.heads))))
     }
@@ -283,6 +297,10 @@ impl Op for AttentionGradK {
         super::second_derivative(self.name())
     }
 
+    fn multiply_adds(&self, inputs: &[Shape], _out: Shape) -> usize {
+        Heads::multiply_adds(inputs[0], 1)
+    }
+
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
         Some(Box::new(fast::GradK(fast::Heads::new(inputs[0], self.0.heads))))
     }
@@ -326,6 +344,10 @@ impl Op for AttentionGradV {
 
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
         super::second_derivative(self.name())
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], _out: Shape) -> usize {
+        Heads::multiply_adds(inputs[0], 1)
     }
 
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {

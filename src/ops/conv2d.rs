@@ -30,6 +30,11 @@ impl Conv2dShape {
         Shape::new(x.n(), extent(x.h(), w.n()), extent(x.w(), w.h()), w.c())
     }
 
+    /// Multiplications of y, and as many of either gradient; those with padding count.
+    fn multiply_adds(w: Shape, y: Shape) -> usize {
+        y.n() * y.pixels() * w.len()
+    }
+
     /// The place in x of tap `u` for output `i`, if it is inside.
     fn source(&self, i: usize, u: usize, size: usize) -> Option<usize> {
         (i * self.stride + u).checked_sub(self.padding.0).filter(|&p| p < size)
@@ -149,6 +154,10 @@ impl Op for Conv2d {
         vec![Some(dx), Some(dw), Some(db)]
     }
 
+    fn multiply_adds(&self, inputs: &[Shape], out: Shape) -> usize {
+        Conv2dShape::multiply_adds(inputs[1], out)
+    }
+
     fn fast_f32(&self, inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
         Some(Box::new(conv::Forward::new(self.conv, inputs[0], inputs[1], out)))
     }
@@ -201,6 +210,10 @@ impl Op for Conv2dGradInput {
         super::second_derivative(self.name())
     }
 
+    fn multiply_adds(&self, inputs: &[Shape], _out: Shape) -> usize {
+        Conv2dShape::multiply_adds(inputs[1], inputs[0])
+    }
+
     fn fast_f32(&self, inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
         Some(Box::new(conv::GradInput::new(self.conv, out, inputs[1], inputs[0])))
     }
@@ -251,6 +264,10 @@ impl Op for Conv2dGradWeight {
 
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
         super::second_derivative(self.name())
+    }
+
+    fn multiply_adds(&self, inputs: &[Shape], out: Shape) -> usize {
+        Conv2dShape::multiply_adds(out, inputs[1])
     }
 
     fn fast_f32(&self, inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
