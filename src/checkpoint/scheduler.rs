@@ -134,6 +134,7 @@ impl SchedulerConfig {
             variance: self.variance_type,
             prediction: self.prediction_type,
             set_alpha_to_one: self.set_alpha_to_one,
+            round_like_diffusers: true,
         }
     }
 

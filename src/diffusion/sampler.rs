@@ -74,6 +74,8 @@ pub struct SamplerConfig {
     pub prediction: Prediction,
     /// What DDIM takes for ᾱ before timestep 0: 1 if true, else ᾱ_0. Others take 1.
     pub set_alpha_to_one: bool,
+    /// Whether DDPM's α and β are rounded to f32 as diffusers rounds them, or kept in f64.
+    pub round_like_diffusers: bool,
 }
 
 impl Default for SamplerConfig {
@@ -88,6 +90,7 @@ impl Default for SamplerConfig {
             variance: Variance::FixedSmall,
             prediction: Prediction::Epsilon,
             set_alpha_to_one: true,
+            round_like_diffusers: false,
         }
     }
 }
@@ -248,9 +251,10 @@ fn reading(schedule: &Schedule, config: &SamplerConfig, t: usize) -> StepCoeffic
 /// Noise is added wherever t > 0; the paper's last step is t = 0 and adds none. Lists that end above 0 (trailing, or an offset)
 /// get their noise there too, as in diffusers; with β̃ its variance is the floor of 1e-20.
 fn ddpm(schedule: &Schedule, config: &SamplerConfig, timesteps: &[usize]) -> Vec<StepCoefficients> {
+    let posterior = if config.round_like_diffusers { Posterior::rounded } else { Posterior::between };
     let step = |(i, &t): (usize, &usize)| {
         let before = timesteps.get(i + 1).map_or(1.0, |&s| schedule.alpha_bar(s));
-        let q = Posterior::between(schedule.alpha_bar(t), before);
+        let q = posterior(schedule.alpha_bar(t), before);
         let variance = match config.variance {
             Variance::FixedSmall => q.variance.max(1e-20),
             Variance::FixedLarge => q.beta,
