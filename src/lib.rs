@@ -20,6 +20,8 @@ pub mod engine;
 pub mod graph;
 pub mod model;
 pub mod ops;
+pub mod playground;
 pub mod rng;
 pub mod tensor;
 pub mod train;
+pub mod web;

@@ -1,0 +1,36 @@
+//! The page: one program for the page itself and for its worker, which looks where it is running.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`state`] | every control, and the link that holds them |
+//! | [`protocol`] | what page and worker say to each other |
+//! | `wire` | how a message travels |
+//! | `worker` | the engine's side: a queue, a session |
+//! | `page` | the visitor's side: the only place that knows the DOM |
+//!
+//! The first two know no browser and are tested natively.
+
+pub mod protocol;
+pub mod state;
+
+#[cfg(target_arch = "wasm32")]
+mod page;
+#[cfg(target_arch = "wasm32")]
+mod wire;
+#[cfg(target_arch = "wasm32")]
+mod worker;
+
+#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
+compile_error!("the page is built with simd128: leave RUSTFLAGS unset, so that .cargo/config.toml applies");
+
+/// Starts the page or the worker, whichever this is.
+#[cfg(target_arch = "wasm32")]
+pub fn main() {
+    use wasm_bindgen::JsCast;
+    let global = js_sys::global();
+    if global.is_instance_of::<web_sys::Window>() {
+        page::start();
+    } else if let Ok(scope) = global.dyn_into::<web_sys::DedicatedWorkerGlobalScope>() {
+        worker::start(scope);
+    }
+}

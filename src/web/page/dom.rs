@@ -1,0 +1,110 @@
+//! The few things the page asks of the DOM.
+
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Document, Element, Event, EventTarget, HtmlElement, HtmlInputElement, HtmlSelectElement, Window};
+
+/// The window; there is one, or this would be the worker.
+pub fn window() -> Window {
+    web_sys::window().expect("the page has a window")
+}
+
+/// The document.
+pub fn document() -> Document {
+    window().document().expect("a window has a document")
+}
+
+/// The element of index.html with that id.
+pub fn by_id<T: JsCast>(id: &str) -> T {
+    let element = document().get_element_by_id(id);
+    element.and_then(|e| e.dyn_into().ok()).unwrap_or_else(|| panic!("index.html has no fitting element called {id}"))
+}
+
+/// An input.
+pub fn input(id: &str) -> HtmlInputElement {
+    by_id(id)
+}
+
+/// A select.
+pub fn select(id: &str) -> HtmlSelectElement {
+    by_id(id)
+}
+
+/// Replaces an element's text, if it is another.
+pub fn set_text(id: &str, text: &str) {
+    let element: Element = by_id(id);
+    if element.text_content().as_deref() != Some(text) {
+        element.set_text_content(Some(text));
+    }
+}
+
+/// Shows an element or hides it.
+pub fn set_shown(id: &str, shown: bool) {
+    by_id::<HtmlElement>(id).set_hidden(!shown);
+}
+
+/// Enables or disables a control.
+pub fn set_enabled(id: &str, enabled: bool) {
+    let element: Element = by_id(id);
+    // Removing or setting an attribute fails only for names that are none.
+    let _ = if enabled { element.remove_attribute("disabled") } else { element.set_attribute("disabled", "") };
+}
+
+/// Sets an attribute.
+pub fn set_attribute(element: &Element, name: &str, value: &str) {
+    let _ = element.set_attribute(name, value);
+}
+
+/// Sets a CSS variable.
+pub fn set_variable(element: &HtmlElement, name: &str, value: &str) {
+    let _ = element.style().set_property(name, value);
+}
+
+/// A new element.
+pub fn create<T: JsCast>(tag: &str) -> T {
+    let element = document().create_element(tag).ok();
+    element.and_then(|e| e.dyn_into().ok()).unwrap_or_else(|| panic!("<{tag}> is an element of another kind"))
+}
+
+/// Calls `f` at every event of that name, for as long as the page is open.
+pub fn on(target: &EventTarget, name: &str, f: impl FnMut(Event) + 'static) {
+    let closure = Closure::<dyn FnMut(Event)>::new(f);
+    let _ = target.add_event_listener_with_callback(name, closure.as_ref().unchecked_ref());
+    closure.forget();
+}
+
+/// Adds the option `value`, shown as `text`.
+pub fn add_option(select: &HtmlSelectElement, value: &str, text: &str) {
+    let option: web_sys::HtmlOptionElement = create("option");
+    option.set_value(value);
+    option.set_text(text);
+    let _ = select.append_child(&option);
+}
+
+/// The text of a JavaScript error.
+pub fn reason(error: &JsValue) -> String {
+    let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+    message.or_else(|| error.as_string()).unwrap_or_else(|| format!("{error:?}"))
+}
+
+/// Writes text with `_{…}` for subscripts as the element's content.
+pub fn set_math(element: &Element, text: &str) {
+    element.set_text_content(None);
+    for (i, part) in text.split("_{").enumerate() {
+        let rest = match part.split_once('}').filter(|_| i > 0) {
+            Some((subscript, rest)) => {
+                let sub: Element = create("sub");
+                sub.set_text_content(Some(subscript));
+                let _ = element.append_child(&sub);
+                rest
+            }
+            None => part,
+        };
+        let _ = element.append_child(&document().create_text_node(rest));
+    }
+}
+
+/// Milliseconds since the page was opened.
+pub fn now() -> f64 {
+    window().performance().map_or(0.0, |performance| performance.now())
+}

@@ -1,0 +1,422 @@
+//! The visitor's side: the controls, what they do, and what the page says.
+
+mod algorithm;
+mod dom;
+mod engine;
+mod forward;
+mod link;
+mod model;
+mod paint;
+mod picture;
+mod reverse;
+
+use super::state::{self, Class, Limits, State, engine_name, within};
+use crate::diffusion::{SamplerKind, Schedule};
+use crate::engine::Choice;
+use crate::tensor::Shape;
+use model::Model;
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{Element, HtmlCanvasElement, HtmlInputElement, HtmlLabelElement};
+
+/// Milliseconds between a change and the new address, as browsers limit how often it may change.
+const ADDRESS_DELAY: i32 = 250;
+
+/// The page's state.
+struct App {
+    state: State,
+    samples: picture::Samples,
+    /// What the worker works with, once it is fetched.
+    model: Option<Model>,
+    /// The model's, or that of DDPM's paper until then.
+    schedule: Schedule,
+    /// `[1, H, W, C]` of the pictures.
+    shape: Shape,
+    forward: forward::Forward,
+    run: Option<reverse::Run>,
+    engine: engine::EngineSide,
+    /// The status line tells of an error.
+    failed: bool,
+    address_timer: Option<i32>,
+}
+
+type Shared = Rc<RefCell<App>>;
+
+/// Brings the page to life.
+pub fn start() {
+    std::panic::set_hook(Box::new(|info| {
+        web_sys::console::error_1(&info.to_string().into());
+        dom::set_text("status", &format!("Error: the page's program has a fault; please reload the page. ({info})"));
+    }));
+    let samples = picture::Samples::load();
+    let shape = samples.shape;
+    let schedule = Schedule::ddpm_linear(1000, 1e-4, 0.02).expect("DDPM's own schedule is one");
+    let app = Rc::new(RefCell::new(App {
+        state: State::default(),
+        samples,
+        model: None,
+        schedule,
+        shape,
+        forward: forward::Forward::default(),
+        run: None,
+        engine: engine::EngineSide::default(),
+        failed: false,
+        address_timer: None,
+    }));
+    {
+        let mut page = app.borrow_mut();
+        page.build_thumbs();
+        page.fill_classes();
+        page.status("Loading the network …");
+        page.read_address();
+        page.draw_shares();
+    }
+    listen(&app);
+    engine::choose(&app);
+    spawn_local(load(app));
+}
+
+/// Fetches the model and fits the page to it.
+async fn load(app: Shared) {
+    let base = dom::document().document_element().and_then(|html| html.get_attribute("data-weights"));
+    match Model::fetch(&base.unwrap_or_default()).await {
+        Ok(model) => {
+            app.borrow_mut().adopt(model);
+            engine::open(&app);
+        }
+        Err(message) => app.borrow_mut().error(&message),
+    }
+}
+
+/// Connects every control.
+fn listen(app: &Shared) {
+    let on = |id: &str, name: &str, act: fn(&Shared)| {
+        let app = app.clone();
+        dom::on(&dom::by_id::<Element>(id), name, move |_| act(&app));
+    };
+    on("t", "input", |app| {
+        let mut page = app.borrow_mut();
+        page.state.t = dom::input("t").value_as_number() as usize;
+        page.renew_x_t();
+        page.changed(app);
+    });
+    on("thumbs", "change", |app| {
+        let mut page = app.borrow_mut();
+        page.state.picture = checked_thumb();
+        dom::set_text("upload-error", "");
+        page.renew_picture();
+        page.renew_noise();
+        page.changed(app);
+    });
+    on("upload", "change", |app| spawn_local(upload(app.clone())));
+    on("noise", "input", |app| {
+        let mut page = app.borrow_mut();
+        if page.read_controls() {
+            page.renew_noise();
+            page.changed(app);
+        }
+    });
+    for id in ["class", "sampler", "steps", "seed", "count", "eta", "guidance"] {
+        on(id, "input", |app| {
+            let mut page = app.borrow_mut();
+            if page.read_controls() {
+                page.preview_noise();
+                page.changed(app);
+            }
+        });
+    }
+    on("engine", "change", |app| {
+        let mut page = app.borrow_mut();
+        page.state.engine = dom::select("engine").value().parse().unwrap_or(Choice::Auto);
+        page.failed = false;
+        page.changed(app);
+        drop(page);
+        engine::choose(app);
+    });
+    on("generate", "click", |app| app.borrow_mut().generate());
+    on("stop", "click", |app| app.borrow_mut().stop());
+    on("step", "input", |app| app.borrow().scrub());
+    on("film-of", "change", |app| app.borrow().renew_run_film());
+    on("copy", "click", |app| {
+        app.borrow_mut().write_address();
+        spawn_local(copy_link(app.clone()));
+    });
+    let other = app.clone();
+    dom::on(&dom::window(), "hashchange", move |_| {
+        let mut page = other.borrow_mut();
+        let before = page.state.engine;
+        page.read_address();
+        let engine = page.state.engine;
+        drop(page);
+        if engine != before {
+            engine::choose(&other);
+        }
+    });
+}
+
+fn checked_thumb() -> Option<usize> {
+    let checked = dom::document().query_selector("#thumbs input:checked").ok().flatten()?;
+    checked.dyn_into::<HtmlInputElement>().ok()?.value().parse().ok()
+}
+
+/// Takes the visitor's own picture for x_0.
+async fn upload(app: Shared) {
+    let chooser = dom::input("upload");
+    let Some(file) = chooser.files().and_then(|files| files.get(0)) else { return };
+    // So that the same file can be chosen again.
+    chooser.set_value("");
+    let shape = app.borrow().shape;
+    let opened = picture::open(&file, shape).await;
+    let mut page = app.borrow_mut();
+    match opened {
+        Ok(x_0) => {
+            dom::set_text("upload-error", "");
+            page.state.picture = None;
+            page.forward.x_0 = x_0;
+            page.show_controls();
+            page.renew_picture();
+            page.renew_noise();
+            page.status(&format!("“{}” is x₀ now; it has not left your machine.", file.name()));
+            page.changed(&app);
+        }
+        Err(message) => {
+            dom::set_text("upload-error", &message);
+            page.error(&message);
+        }
+    }
+}
+
+async fn copy_link(app: Shared) {
+    let (link, clipboard) = (dom::window().location().href(), dom::window().navigator().clipboard());
+    // Browsers keep the clipboard from pages that did not come over https.
+    let copied = match link {
+        Ok(link) if !JsValue::from(&clipboard).is_undefined() => {
+            JsFuture::from(clipboard.write_text(&link)).await.is_ok()
+        }
+        _ => false,
+    };
+    let text = if copied {
+        "The link is copied."
+    } else {
+        "The link is in the address bar; the browser did not let it be copied."
+    };
+    app.borrow_mut().status(text);
+}
+
+impl App {
+    /// What the model allows; what the digits allow until it is there.
+    fn limits(&self) -> Limits {
+        let default = Limits { timesteps: self.schedule.timesteps(), classes: 10, none: true };
+        self.model.as_ref().map_or(default, Model::limits)
+    }
+
+    fn class_name(&self, class: usize) -> String {
+        self.model.as_ref().map_or_else(|| class.to_string(), |model| model.class_name(class))
+    }
+
+    /// Writes the status line.
+    fn status(&mut self, text: &str) {
+        self.failed = false;
+        dom::set_text("status", text);
+        dom::by_id::<Element>("status").set_class_name("status");
+    }
+
+    /// Writes an error into the status line.
+    fn error(&mut self, message: &str) {
+        self.failed = true;
+        dom::set_text("status", &format!("Error: {}.", message.trim_end_matches('.')));
+        dom::by_id::<Element>("status").set_class_name("status failed");
+    }
+
+    /// One choice per sample.
+    fn build_thumbs(&self) {
+        let thumbs: Element = dom::by_id("thumbs");
+        for i in 0..self.samples.count() {
+            let label: HtmlLabelElement = dom::create("label");
+            let input: HtmlInputElement = dom::create("input");
+            input.set_type("radio");
+            input.set_name("picture");
+            input.set_value(&i.to_string());
+            dom::set_attribute(&input, "aria-label", &format!("Digit {i}"));
+            let canvas: HtmlCanvasElement = dom::create("canvas");
+            dom::set_attribute(&canvas, "aria-hidden", "true");
+            paint::sheet(&canvas, &[self.samples.pixels(i)], self.samples.shape, 1);
+            let _ = label.append_child(&input).and_then(|_| label.append_child(&canvas));
+            let _ = thumbs.append_child(&label);
+        }
+    }
+
+    /// The model's classes as choices.
+    fn fill_classes(&self) {
+        let (limits, select) = (self.limits(), dom::select("class"));
+        select.set_text_content(None);
+        if limits.classes == 0 {
+            dom::add_option(&select, "each", "this model has none");
+            return;
+        }
+        dom::add_option(&select, "each", "each in turn");
+        (0..limits.classes).for_each(|class| dom::add_option(&select, &class.to_string(), &self.class_name(class)));
+        if limits.none {
+            dom::add_option(&select, "none", "none");
+        }
+    }
+
+    /// Fits the page to the model.
+    fn adopt(&mut self, model: Model) {
+        let other_shape = model.shape() != self.shape;
+        self.schedule = model.schedule.clone();
+        self.shape = model.shape();
+        self.model = Some(model);
+        let limits = self.limits();
+        let moved = self.state.fit(limits);
+        self.fill_classes();
+        for (id, max) in [("t", limits.timesteps), ("steps", limits.timesteps)] {
+            dom::input(id).set_max(&max.to_string());
+        }
+        if other_shape && self.state.picture.is_none() {
+            self.state.picture = State::default().picture;
+        }
+        self.show_state();
+        self.draw_shares();
+        if !moved.is_empty() {
+            self.error(&moved.join("; "));
+        }
+    }
+
+    /// Takes the state from the address.
+    fn read_address(&mut self) {
+        let hash = dom::window().location().hash().unwrap_or_default();
+        let (state, mut problems) = State::parse(&hash);
+        let picture = self.state.picture;
+        self.state = state;
+        // A link that names no picture leaves the visitor's own where it is.
+        if picture.is_none() && !hash.contains("picture=") {
+            self.state.picture = None;
+        }
+        if self.model.is_some() {
+            problems.extend(self.state.fit(self.limits()));
+        }
+        self.show_state();
+        if !problems.is_empty() {
+            self.error(&problems.join("; "));
+        }
+    }
+
+    /// Everything that depends on the state, anew.
+    fn show_state(&mut self) {
+        self.show_controls();
+        self.renew_picture();
+        self.renew_noise();
+        self.preview_noise();
+    }
+
+    /// The controls as the state has them.
+    fn show_controls(&self) {
+        let state = &self.state;
+        for (id, value) in [
+            ("t", state.t.to_string()),
+            ("noise", state.noise.to_string()),
+            ("steps", state.steps.to_string()),
+            ("seed", state.seed.to_string()),
+            ("count", state.count.to_string()),
+            ("eta", state.eta.to_string()),
+            ("guidance", state.guidance.to_string()),
+        ] {
+            let input = dom::input(id);
+            input.set_value(&value);
+            let _ = input.remove_attribute("aria-invalid");
+        }
+        let class = match state.class {
+            Class::None if self.limits().classes == 0 => "each".to_owned(),
+            class => class.to_string(),
+        };
+        dom::select("class").set_value(&class);
+        dom::select("sampler").set_value(state.sampler.name());
+        dom::select("engine").set_value(engine_name(state.engine));
+        let thumbs = dom::by_id::<Element>("thumbs").get_elements_by_tag_name("input");
+        for i in 0..thumbs.length() {
+            if let Some(thumb) = thumbs.item(i).and_then(|thumb| thumb.dyn_into::<HtmlInputElement>().ok()) {
+                thumb.set_checked(state.picture == Some(i as usize));
+            }
+        }
+        self.explain();
+    }
+
+    /// What follows from the controls without any computing.
+    fn explain(&self) {
+        let state = &self.state;
+        algorithm::show(state.sampler);
+        dom::set_enabled("eta", state.sampler == SamplerKind::Ddim);
+        let limits = self.limits();
+        dom::set_enabled("class", limits.classes > 0);
+        let guides = limits.classes > 0 && limits.none;
+        dom::set_enabled("guidance", guides);
+        dom::set_text("guidance-value", &format!("{:.1}", state.guidance));
+        let meaning = match state.guidance {
+            _ if !guides => "this model cannot be guided",
+            0.0 => "the class is not looked at",
+            w if w < 1.0 => "the class counts for less than it was trained to",
+            1.0 => "the class as trained; one evaluation a step",
+            _ => "the class is exaggerated; two evaluations a step",
+        };
+        dom::set_text("guidance-meaning", meaning);
+    }
+
+    /// Takes the state from the controls. What a control cannot mean is marked, said in the status line, and not taken.
+    fn read_controls(&mut self) -> bool {
+        let last = self.limits().timesteps;
+        let mut problems = Vec::new();
+        let state = &mut self.state;
+        let mut read = |id: &str, result: Result<(), String>| {
+            let input = dom::input(id);
+            dom::set_attribute(&input, "aria-invalid", if result.is_err() { "true" } else { "false" });
+            problems.extend(result.err());
+        };
+        let text = |id: &str| dom::input(id).value();
+        let mut take_seed = |id: &str, name: &str, to: &mut u64| {
+            read(id, within(name, &text(id), state::SEEDS).map(|value| *to = value));
+        };
+        take_seed("noise", "Noise seed", &mut state.noise);
+        take_seed("seed", "Seed", &mut state.seed);
+        read("steps", within("Steps", &text("steps"), 1..=last).map(|value| state.steps = value));
+        read("count", within("Count", &text("count"), state::COUNTS).map(|value| state.count = value));
+        read("eta", within("η", &text("eta"), state::ETA).map(|value| state.eta = value));
+        read("guidance", within("Guidance", &text("guidance"), state::GUIDANCE).map(|value| state.guidance = value));
+        state.sampler = SamplerKind::from_name(&dom::select("sampler").value()).unwrap_or(SamplerKind::Ddim);
+        state.class = match dom::select("class").value().as_str() {
+            "none" => Class::None,
+            class => class.parse().map_or(Class::Each, Class::One),
+        };
+        if problems.is_empty() {
+            if self.failed && !self.running() {
+                self.status("Ready.");
+            }
+            self.explain();
+            return true;
+        }
+        self.error(&problems.join("; "));
+        false
+    }
+
+    /// The address follows a change a moment later.
+    fn changed(&mut self, app: &Shared) {
+        if self.address_timer.is_some() {
+            return;
+        }
+        let app = app.clone();
+        let write = Closure::once_into_js(move || app.borrow_mut().write_address());
+        let window = dom::window();
+        let timer = window.set_timeout_with_callback_and_timeout_and_arguments_0(write.unchecked_ref(), ADDRESS_DELAY);
+        self.address_timer = timer.ok();
+    }
+
+    fn write_address(&mut self) {
+        self.address_timer = None;
+        let Ok(history) = dom::window().history() else { return };
+        // Too many changes at once are refused; the next one will do.
+        let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&self.state.hash()));
+    }
+}

@@ -1,0 +1,107 @@
+//! Pictures for x_0: ten digits of MNIST's test set, and whatever the visitor brings.
+
+use super::{dom, paint};
+use crate::data::idx::parse_images;
+use crate::diffusion::forward::from_pixel;
+use crate::tensor::Shape;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{File, HtmlCanvasElement, HtmlImageElement, Url};
+
+/// MNIST's own file format; see the README beside the file.
+const SAMPLES: &[u8] = include_bytes!("../../../web/samples/digits-idx3-ubyte");
+/// A picture is looked at in at most this many pixels across.
+const LOOK: usize = 1024;
+
+/// The ten digits, bytes of 28×28.
+pub struct Samples {
+    bytes: Vec<u8>,
+    /// `[1, 28, 28, 1]`.
+    pub shape: Shape,
+}
+
+impl Samples {
+    /// Reads the file that is part of the program.
+    pub fn load() -> Self {
+        let (bytes, [_, h, w]) = parse_images(SAMPLES, "digits-idx3-ubyte").expect("the samples are an IDX file");
+        Self { bytes, shape: Shape::new(1, h, w, 1) }
+    }
+
+    /// Their number.
+    pub fn count(&self) -> usize {
+        self.bytes.len() / self.shape.len()
+    }
+
+    /// One of them.
+    pub fn pixels(&self, i: usize) -> &[u8] {
+        &self.bytes[i * self.shape.len()..][..self.shape.len()]
+    }
+
+    /// One of them as a model's x_0, `[1, H, W, C]` in [−1, 1]: of another size the nearest pixel, in all channels alike.
+    pub fn x_0(&self, i: usize, shape: Shape) -> Vec<f32> {
+        let pixels = self.pixels(i);
+        let from = |y: usize, x: usize| {
+            let (y, x) = (y * self.shape.h() / shape.h(), x * self.shape.w() / shape.w());
+            from_pixel(pixels[y * self.shape.w() + x])
+        };
+        let all = (0..shape.pixels()).flat_map(|p| vec![from(p / shape.w(), p % shape.w()); shape.c()]);
+        all.collect()
+    }
+}
+
+/// The middle of a picture file as x_0, `[1, H, W, C]` in [−1, 1]: grey unless the model has three channels, transparent places
+/// white as paper.
+///
+/// # Errors
+/// One sentence, if the browser cannot read the file as a picture.
+pub async fn open(file: &File, shape: Shape) -> Result<Vec<f32>, String> {
+    let name = file.name();
+    let unreadable = || format!("“{name}” is not a picture that this browser can read");
+    let url = Url::create_object_url_with_blob(file).map_err(|_| unreadable())?;
+    let image = HtmlImageElement::new().map_err(|_| unreadable())?;
+    image.set_src(&url);
+    let decoded = JsFuture::from(image.decode()).await;
+    let _ = Url::revoke_object_url(&url);
+    decoded.map_err(|_| unreadable())?;
+    let (width, height) = (image.natural_width() as usize, image.natural_height() as usize);
+    if width == 0 || height == 0 {
+        return Err(format!("“{name}” is a picture without a size"));
+    }
+    rescale(&image, width, height, shape).ok_or_else(unreadable)
+}
+
+/// The largest part of the picture with the model's proportions, averaged down to its size.
+fn rescale(image: &HtmlImageElement, width: usize, height: usize, shape: Shape) -> Option<Vec<f32>> {
+    let (h, w) = (shape.h(), shape.w());
+    let scale = (width as f64 / w as f64).min(height as f64 / h as f64);
+    let (cut_w, cut_h) = (scale * w as f64, scale * h as f64);
+    let (left, top) = ((width as f64 - cut_w) / 2.0, (height as f64 - cut_h) / 2.0);
+    // The browser brings it near, then every pixel is the mean of a k×k block.
+    let k = (scale.ceil() as usize).clamp(1, (LOOK / h.max(w)).max(1));
+    let canvas: HtmlCanvasElement = dom::create("canvas");
+    canvas.set_width((k * w) as u32);
+    canvas.set_height((k * h) as u32);
+    let context = paint::context(&canvas)?;
+    context.set_fill_style_str("#fff");
+    context.fill_rect(0.0, 0.0, (k * w) as f64, (k * h) as f64);
+    let (to_w, to_h) = ((k * w) as f64, (k * h) as f64);
+    context
+        .draw_image_with_html_image_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
+            image, left, top, cut_w, cut_h, 0.0, 0.0, to_w, to_h,
+        )
+        .ok()?;
+    let rgba = context.get_image_data(0.0, 0.0, to_w, to_h).ok()?.data().0;
+    let mut values = Vec::with_capacity(shape.len());
+    for p in 0..shape.pixels() {
+        let mut sum = [0.0; 3];
+        for i in 0..k * k {
+            let (y, x) = (p / w * k + i / k, p % w * k + i % k);
+            let at = 4 * (y * k * w + x);
+            (0..3).for_each(|c| sum[c] += f32::from(rgba[at + c]));
+        }
+        let [r, g, b] = sum.map(|sum| sum / (k * k) as f32);
+        let grey = 0.299 * r + 0.587 * g + 0.114 * b;
+        let pixel = if shape.c() == 3 { vec![r, g, b] } else { vec![grey; shape.c()] };
+        values.extend(pixel.iter().map(|v| v.round()).map(|v| from_pixel(v as u8)));
+    }
+    Some(values)
+}

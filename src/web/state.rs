@@ -1,0 +1,241 @@
+//! The state of every control, and the link that holds it: `#picture=3&t=400&…`.
+//!
+//! A link is somebody else's text. What it says wrongly is refused with a sentence and its control keeps its default; a value
+//! that fits no longer once the model is known ([`State::fit`]) is moved to the nearest one that does, with a sentence too.
+
+use crate::diffusion::SamplerKind;
+use crate::engine::Choice;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// Pictures to choose from.
+pub const PICTURES: usize = 10;
+/// Images of one run.
+pub const COUNTS: RangeInclusive<usize> = 1..=16;
+/// Guidance scales of the slider.
+pub const GUIDANCE: RangeInclusive<f64> = 0.0..=5.0;
+/// η of DDIM.
+pub const ETA: RangeInclusive<f64> = 0.0..=1.0;
+/// Seeds.
+pub const SEEDS: RangeInclusive<u64> = 0..=u32::MAX as u64;
+/// Steps and t before the schedule is known.
+const ANY_TIMESTEPS: usize = crate::diffusion::Schedule::MAX_TIMESTEPS;
+/// Classes before the model is known.
+const ANY_CLASSES: usize = 10_000;
+
+/// What to generate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Image 0 has class 0, image 1 class 1, and so on, over and over.
+    Each,
+    /// All images have this class.
+    One(usize),
+    /// No image has one.
+    None,
+}
+
+impl Class {
+    /// The class of one image, given how many the model has.
+    pub fn of(self, image: usize, classes: usize) -> Option<usize> {
+        match self {
+            Self::Each => (classes > 0).then(|| image % classes),
+            Self::One(class) => Some(class),
+            Self::None => None,
+        }
+    }
+}
+
+impl Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Each => f.write_str("each"),
+            Self::One(class) => write!(f, "{class}"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+/// The name of an engine in links and messages; [`Choice`] reads it back.
+pub fn engine_name(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Auto => "auto",
+        Choice::Gpu => "gpu",
+        Choice::Cpu => "cpu",
+    }
+}
+
+/// What the loaded model allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// T.
+    pub timesteps: usize,
+    /// Classes, without the label that means none.
+    pub classes: usize,
+    /// Whether images without a class can be asked for.
+    pub none: bool,
+}
+
+/// Every control.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The picture shown as x_0; `None` for the visitor's own, which no link can hold.
+    pub picture: Option<usize>,
+    /// The paper's t, 0…T.
+    pub t: usize,
+    /// Seed of ε.
+    pub noise: u64,
+    /// What to generate.
+    pub class: Class,
+    /// How.
+    pub sampler: SamplerKind,
+    /// In how many steps.
+    pub steps: usize,
+    /// From which noise.
+    pub seed: u64,
+    /// How many images.
+    pub count: usize,
+    /// w.
+    pub guidance: f64,
+    /// η.
+    pub eta: f64,
+    /// Where.
+    pub engine: Choice,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            picture: Some(3),
+            t: 400,
+            noise: 1,
+            class: Class::Each,
+            sampler: SamplerKind::Ddim,
+            steps: 25,
+            seed: 7,
+            count: 10,
+            guidance: 1.0,
+            eta: 0.0,
+            engine: Choice::Auto,
+        }
+    }
+}
+
+impl State {
+    /// Reads a link's part from `#` on; what it does not name keeps its default. Also one sentence per thing that is wrong in it.
+    pub fn parse(hash: &str) -> (Self, Vec<String>) {
+        let mut state = Self::default();
+        let mut problems = Vec::new();
+        let hash = hash.strip_prefix('#').unwrap_or(hash);
+        for pair in hash.split('&').filter(|pair| !pair.is_empty()).take(64) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let Some(value) = decode(value) else {
+                problems.push(format!("the link's {} is not readable text", shorten(key)));
+                continue;
+            };
+            if let Err(problem) = state.set(key, &value) {
+                problems.push(problem);
+            }
+        }
+        (state, problems)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "picture" => self.picture = Some(within(key, value, 0..=PICTURES - 1)?),
+            "t" => self.t = within(key, value, 0..=ANY_TIMESTEPS)?,
+            "noise" => self.noise = within(key, value, SEEDS)?,
+            "class" => {
+                self.class =
+                    match value {
+                        "each" => Class::Each,
+                        "none" => Class::None,
+                        _ => Class::One(within(key, value, 0..=ANY_CLASSES).map_err(|_| {
+                            format!("the link's class is each, none or a number, not {}", shorten(value))
+                        })?),
+                    }
+            }
+            "sampler" => self.sampler = among(key, value, SamplerKind::from_name(value), "ddpm, ddim or dpmsolver++")?,
+            "steps" => self.steps = within(key, value, 1..=ANY_TIMESTEPS)?,
+            "seed" => self.seed = within(key, value, SEEDS)?,
+            "count" => self.count = within(key, value, COUNTS)?,
+            "guidance" => self.guidance = within(key, value, GUIDANCE)?,
+            "eta" => self.eta = within(key, value, ETA)?,
+            "engine" => self.engine = among(key, value, value.parse().ok(), "auto, gpu or cpu")?,
+            _ => return Err(format!("the link has a setting {} that this page does not know", shorten(key))),
+        }
+        Ok(())
+    }
+
+    /// The link's part from `#` on.
+    pub fn hash(&self) -> String {
+        let picture = self.picture.map_or(String::new(), |picture| format!("picture={picture}&"));
+        let Self { t, noise, class, steps, seed, count, guidance, eta, .. } = self;
+        let (sampler, engine) = (self.sampler.name(), engine_name(self.engine));
+        format!(
+            "#{picture}t={t}&noise={noise}&class={class}&sampler={sampler}&steps={steps}&seed={seed}&count={count}\
+             &guidance={guidance}&eta={eta}&engine={engine}"
+        )
+    }
+
+    /// Moves what the model does not allow to the nearest it does; one sentence per value moved.
+    pub fn fit(&mut self, limits: Limits) -> Vec<String> {
+        let mut moved = Vec::new();
+        for (name, value) in [("t", &mut self.t), ("steps", &mut self.steps)] {
+            if *value > limits.timesteps {
+                moved.push(format!("{name} is at most {} with this model, not {value}", limits.timesteps));
+                *value = limits.timesteps;
+            }
+        }
+        match self.class {
+            Class::One(class) if class >= limits.classes => {
+                moved.push(match limits.classes {
+                    0 => format!("this model has no classes, so class {class} cannot be asked for"),
+                    n => format!("a class of this model is 0 to {}, not {class}", n - 1),
+                });
+                self.class = Class::Each;
+            }
+            Class::None if !limits.none => {
+                moved.push("this model needs a class for every image".to_owned());
+                self.class = Class::Each;
+            }
+            _ => {}
+        }
+        moved
+    }
+}
+
+/// A number in a range, or a sentence about what is wrong with it.
+pub fn within<T>(name: &str, text: &str, range: RangeInclusive<T>) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("{name} must be {} to {}, not {}", range.start(), range.end(), shorten(text)))
+}
+
+fn among<T>(name: &str, text: &str, found: Option<T>, names: &str) -> Result<T, String> {
+    found.ok_or_else(|| format!("the link's {name} is {names}, not {}", shorten(text)))
+}
+
+/// Somebody's text in quotes, short enough for a sentence.
+fn shorten(text: &str) -> String {
+    let start: String = text.chars().take(24).collect();
+    let dots = if start.len() < text.len() { "…" } else { "" };
+    format!("“{start}{dots}”")
+}
+
+/// Undoes %-encoding.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(if byte == b'%' {
+            let mut digit = || rest.next().and_then(|d| char::from(d).to_digit(16));
+            (digit()? * 16 + digit()?) as u8
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
