@@ -1,9 +1,21 @@
 //! The command line: one file per subcommand. Errors end here, as one sentence and an exit code.
 
+mod batch;
+mod bench;
+mod evaluate;
+mod export;
+mod gradients;
+mod grid;
+mod predict;
+mod predictor;
+mod sample;
 mod train;
 
+use crate::checkpoint;
 use crate::engine::{Choice, Engine, EngineError};
 use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Denoising diffusion (Ho et al. 2020) on your own CPU or GPU: train a model, sample from it, look inside it.
@@ -17,6 +29,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Args),
+    Sample(sample::Args),
+    Predict(predict::Args),
+    Gradients(gradients::Args),
+    Evaluate(evaluate::Args),
+    Export(export::Args),
+    Bench(bench::Args),
 }
 
 /// Anything a command can fail with; only its sentence matters here.
@@ -27,6 +45,12 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Train(args) => train::run(args),
+        Command::Sample(args) => sample::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Gradients(args) => gradients::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,4 +71,26 @@ fn open_engine(choice: Choice) -> Result<Engine, EngineError> {
         None => eprintln!(),
     }
     Ok(engine)
+}
+
+/// The same error with the file that it is about.
+fn in_file(path: &Path, error: Failure) -> Failure {
+    format!("{}: {error}", path.display()).into()
+}
+
+/// Replaces a file, making its folder if need be; on failure what was there is still there.
+fn write_file(path: &Path, contents: Vec<u8>) -> Result<(), Failure> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| format!("{} is not the name of a file", path.display()))?;
+    checkpoint::replace_files(dir, &[(name.to_string_lossy().into_owned(), contents)])?;
+    Ok(())
+}
+
+/// Writes results to stdout.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
 }

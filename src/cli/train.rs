@@ -53,16 +53,16 @@ pub struct Args {
     #[arg(long, default_value = "auto")]
     engine: Choice,
     /// Images per step.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=4096))]
     batch: Option<u64>,
     /// Steps of the whole run; the learning rate falls to zero along a half cosine by the last.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Peak learning rate.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Decides start values, order of images, timesteps and noise.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Go on with the run in --out; a larger --steps makes it longer.
     #[arg(long)]
@@ -94,7 +94,7 @@ impl Run {
 pub fn run(args: Args) -> Result<(), Failure> {
     let (checkpoint, mut run) = start(&args)?;
     let config = &checkpoint.config;
-    let dataset = load_data(&args.data, config)?;
+    let dataset = load_data(&args.data, config, Split::Train)?;
     let engine = open_engine(args.engine)?;
     let description = engine.describe();
     run.engine = format!("{} ({})", description.engine, description.adapter);
@@ -164,10 +164,11 @@ fn new_checkpoint(config: UnetConfig) -> Checkpoint {
     Checkpoint { config, scheduler: SchedulerConfig::default(), assumed_scheduler: false, tensors: Default::default() }
 }
 
-fn load_data(dir: &Path, config: &UnetConfig) -> Result<Dataset, Failure> {
+/// One half of a data set, which must suit the model.
+pub(super) fn load_data(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset, Failure> {
     // The label that means none is the model's, not the data's.
     let classes = config.num_class_embeds.map_or(256, |rows| rows - usize::from(config.null_class.is_some()));
-    let dataset = data::load_idx_classes(dir, Split::Train, classes)?;
+    let dataset = data::load_idx_classes(dir, split, classes)?;
     let ([h, w], c) = (config.sample_size, config.channels);
     if (dataset.height, dataset.width, dataset.channels) != (h, w, c) {
         let (dh, dw, dc) = (dataset.height, dataset.width, dataset.channels);

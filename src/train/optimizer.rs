@@ -13,8 +13,8 @@ pub const SECOND_MOMENT: &str = "adam_v.";
 pub const AVERAGE: &str = "ema.";
 
 /// The loss and ∂loss/∂parameter as outputs `loss` and `grad.<name>`; see [`training_loss`] for the inputs.
-pub fn gradients(config: &UnetConfig, shape: Shape) -> Graph {
-    let (mut g, loss) = training_loss(config, shape, false);
+pub fn gradients(config: &UnetConfig, shape: Shape, velocity: bool) -> Graph {
+    let (mut g, loss) = training_loss(config, shape, velocity);
     for (spec, gradient) in parameter_gradients(&mut g, loss) {
         g.output(&format!("grad.{}", spec.name), gradient);
     }

@@ -1,0 +1,312 @@
+//! `bench`: what this machine makes of a network, as a share of what it can multiply.
+
+use super::predictor::{Predictor, compile};
+use super::{Failure, in_file, open_engine, print};
+use crate::checkpoint::{Checkpoint, SchedulerConfig, store_parameters};
+use crate::engine::{Choice, Cost, Engine};
+use crate::model::config::UnetConfig;
+use crate::model::init::initialise;
+use crate::model::step::prediction;
+use crate::model::unet::sinusoid;
+use crate::rng::Rng;
+use crate::tensor::Shape;
+use crate::train::optimizer::training_step;
+use crate::train::{TrainOptions, Trainer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Batches of the cases.
+const PREDICT: [usize; 3] = [1, 16, 64];
+const TRAIN: [usize; 2] = [16, 64];
+/// Fewest timed runs of a case.
+const MIN_RUNS: usize = 3;
+
+/// Time a network's prediction and its training step on this machine.
+///
+/// Weights are random; time does not depend on them. GFLOP/s count two operations for each multiplication that the
+/// convolutions and attention ask for, and stand beside the best that a matrix product reaches on the CPU in the same run
+/// (the gemm crate, f32, all threads). Machines are noisy: compare ratios within one run. On the CPU engine there follows
+/// where the time goes, op by op.
+///
+/// Example: noisette bench --engine cpu
+#[derive(clap::Args)]
+pub struct Args {
+    /// Where to compute: auto, gpu or cpu.
+    #[arg(long, default_value = "auto")]
+    engine: Choice,
+    /// The net, as diffusers' config.json (UNet2DModel); without it that of weights/digits.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Seconds to spend on each case, at least; a case is run three times or more.
+    #[arg(long, default_value_t = 3.0, allow_negative_numbers = true)]
+    seconds: f64,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<(), Failure> {
+    if !(0.0..=3600.0).contains(&args.seconds) {
+        return Err(format!("--seconds is {}, expected 0 to 3600", args.seconds).into());
+    }
+    let config = match &args.config {
+        Some(path) => {
+            let text = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+            UnetConfig::from_json(&text).map_err(|error| in_file(path, error.into()))?
+        }
+        None => UnetConfig::digits(),
+    };
+    let bench = Bench::new(config, open_engine(args.engine)?, Duration::from_secs_f64(args.seconds));
+    let description = bench.engine.describe();
+    let peak = peak_gflops(bench.time);
+    let mut cases = Vec::new();
+    for batch in PREDICT {
+        cases.push(bench.predict(batch)?);
+    }
+    for batch in TRAIN {
+        cases.push(bench.train(batch)?);
+    }
+    if args.json {
+        let report = json!({
+            "engine": description.engine,
+            "adapter": description.adapter,
+            "threads": rayon::current_num_threads(),
+            "peak_gflops": peak,
+            "cases": cases.iter().map(Case::json).collect::<Vec<_>>(),
+        });
+        return print(&format!("{report:#}\n"));
+    }
+    let mut text = format!("best matrix product: {peak:.1} GFLOP/s on {} threads\n\n", rayon::current_num_threads());
+    text += "work     batch         ms   images/s  GFLOP/s  of best  dispatches  peak MiB  live MiB\n";
+    cases.iter().for_each(|case| text += &case.row(peak));
+    for case in cases.iter().filter(|case| !case.ops.is_empty()) {
+        text += &case.table();
+    }
+    print(&text)
+}
+
+/// A network to measure.
+struct Bench {
+    checkpoint: Checkpoint,
+    engine: Engine,
+    image: Shape,
+    time: Duration,
+}
+
+/// The measurement of one kind of work at one batch size.
+struct Case {
+    work: &'static str,
+    batch: usize,
+    /// Median.
+    ms: f64,
+    multiply_adds: usize,
+    cost: Cost,
+    /// Milliseconds and runs of each op in one run, the costliest first; empty on a GPU.
+    ops: Vec<(&'static str, f64, usize)>,
+}
+
+impl Bench {
+    fn new(config: UnetConfig, engine: Engine, time: Duration) -> Self {
+        let [h, w] = config.sample_size;
+        let image = Shape::new(1, h, w, config.channels);
+        let graph = prediction(&config, image);
+        let tensors = store_parameters(&graph.parameters(), &initialise(&graph, 0));
+        let checkpoint =
+            Checkpoint { config, scheduler: SchedulerConfig::default(), assumed_scheduler: false, tensors };
+        Self { checkpoint, engine, image, time }
+    }
+
+    fn predict(&self, batch: usize) -> Result<Case, Failure> {
+        let shape = self.image.with_n(batch);
+        let graph = prediction(&self.checkpoint.config, shape);
+        let x = Rng::new(1).normals(shape.len());
+        let (timesteps, labels) = (vec![500; batch], vec![0; batch]);
+        let mut predictor = Predictor::new(&self.engine, &self.checkpoint, self.image, batch)?;
+        let ms = self.median(|| predictor.predict(&x, &timesteps, &labels).map(drop))?;
+
+        let mut program = compile(&self.engine, &self.checkpoint, &graph)?;
+        program.write("sample", &x)?;
+        program.write("sinusoid", &sinusoid(&self.checkpoint.config, &vec![500.0; batch]))?;
+        let cost = program.cost();
+        let ops = self.ops(|times| Ok(program.run_with(|name| times.after(name))?))?;
+        Ok(Case { work: "predict", batch, ms, multiply_adds: graph.multiply_adds(), cost, ops })
+    }
+
+    fn train(&self, batch: usize) -> Result<Case, Failure> {
+        let config = &self.checkpoint.config;
+        let shape = self.image.with_n(batch);
+        let graph = training_step(config, shape, false);
+        let x_0: Vec<f32> = Rng::new(2).normals(shape.len()).into_iter().map(|x| x.clamp(-1.0, 1.0)).collect();
+        let labels = vec![0; batch];
+        let weights = self.checkpoint.load_parameters(&graph.parameters())?;
+        let schedule = self.checkpoint.scheduler.schedule()?;
+        let prediction = self.checkpoint.scheduler.prediction_type;
+        // However fast the steps are, the rate does not fall to zero.
+        let options = TrainOptions { batch, steps: u64::MAX, ..TrainOptions::default() };
+        let mut trainer = Trainer::new(&self.engine, config, schedule, prediction, options, &weights)?;
+        let ms = self.median(|| Ok(pollster::block_on(trainer.step(&x_0, &labels)).map(drop)?))?;
+        let cost = trainer.cost();
+        drop(trainer);
+
+        let mut program = compile(&self.engine, &self.checkpoint, &graph)?;
+        program.write("x_0", &x_0)?;
+        let ops = self.ops(|times| Ok(program.run_with(|name| times.after(name))?))?;
+        Ok(Case { work: "train", batch, ms, multiply_adds: graph.multiply_adds(), cost, ops })
+    }
+
+    /// The median time of `work` in milliseconds, after one run that does not count.
+    fn median(&self, mut work: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
+        work()?;
+        let started = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < MIN_RUNS || started.elapsed() < self.time {
+            let begun = Instant::now();
+            work()?;
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
+    }
+
+    /// The time of each op, averaged over a few runs.
+    fn ops(
+        &self,
+        mut run: impl FnMut(&mut OpTimes) -> Result<(), Failure>,
+    ) -> Result<Vec<(&'static str, f64, usize)>, Failure> {
+        if matches!(self.engine, Engine::Gpu(_)) {
+            return Ok(Vec::new());
+        }
+        run(&mut OpTimes::new())?;
+        let mut times = OpTimes::new();
+        for _ in 0..MIN_RUNS {
+            times.last = Instant::now();
+            run(&mut times)?;
+        }
+        let runs = MIN_RUNS as f64;
+        let mut ops: Vec<_> = times.of.into_iter().map(|(name, (s, n))| (name, s * 1e3 / runs, n / MIN_RUNS)).collect();
+        ops.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(ops)
+    }
+}
+
+/// Seconds and runs of each op.
+struct OpTimes {
+    last: Instant,
+    of: BTreeMap<&'static str, (f64, usize)>,
+}
+
+impl OpTimes {
+    fn new() -> Self {
+        Self { last: Instant::now(), of: BTreeMap::new() }
+    }
+
+    fn after(&mut self, name: &'static str) {
+        let now = Instant::now();
+        let (seconds, runs) = self.of.entry(name).or_default();
+        *seconds += (now - self.last).as_secs_f64();
+        *runs += 1;
+        self.last = now;
+    }
+}
+
+impl Case {
+    fn images_per_s(&self) -> f64 {
+        1e3 * self.batch as f64 / self.ms
+    }
+
+    fn gflops(&self) -> f64 {
+        2.0 * self.multiply_adds as f64 / (self.ms * 1e6)
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "work": self.work,
+            "batch": self.batch,
+            "ms": self.ms,
+            "images_per_s": self.images_per_s(),
+            "gflops": self.gflops(),
+            "dispatches": self.cost.dispatches,
+            "peak_bytes": self.cost.peak_bytes,
+            "live_bytes": self.cost.live_bytes,
+        })
+    }
+
+    fn row(&self, peak: f64) -> String {
+        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+        format!(
+            "{:<8} {:>5} {:>10.2} {:>10.1} {:>8.1} {:>7.0}% {:>11} {:>9.1} {:>9.1}\n",
+            self.work,
+            self.batch,
+            self.ms,
+            self.images_per_s(),
+            self.gflops(),
+            100.0 * self.gflops() / peak,
+            self.cost.dispatches,
+            mib(self.cost.peak_bytes),
+            mib(self.cost.live_bytes),
+        )
+    }
+
+    fn table(&self) -> String {
+        let total: f64 = self.ops.iter().map(|(_, ms, _)| ms).sum();
+        let mut text = format!("\n{} {}, op by op      runs         ms   share\n", self.work, self.batch);
+        for (name, ms, runs) in &self.ops {
+            text += &format!("{name:<24} {runs:>4} {ms:>10.3} {:>6.1}%\n", 100.0 * ms / total);
+        }
+        text
+    }
+}
+
+/// The best GFLOP/s of matrix products m×k by k×n of several shapes.
+fn peak_gflops(time: Duration) -> f64 {
+    let shapes = [(512, 512, 512), (1024, 1024, 1024), (128, 256, 1152), (64, 4096, 576)];
+    let each = time / shapes.len() as u32;
+    shapes.into_iter().map(|shape| product_gflops(shape, each)).fold(0.0, f64::max)
+}
+
+fn product_gflops((m, n, k): (usize, usize, usize), time: Duration) -> f64 {
+    let mut rng = Rng::new(3);
+    let (a, b) = (rng.normals(m * k), rng.normals(k * n));
+    let mut c = vec![0.0f32; m * n];
+    let mut best = 0.0;
+    for parallelism in [gemm::Parallelism::None, gemm::Parallelism::Rayon(0)] {
+        let started = Instant::now();
+        let mut runs = 0;
+        while runs < MIN_RUNS || started.elapsed() < time / 2 {
+            let begun = Instant::now();
+            // SAFETY: row-major matrices: element (i, j) of one with q columns is at i·q + j, and a, b and c hold m·k, k·n
+            // and m·n values; c is borrowed mutably and overlaps neither.
+            unsafe {
+                gemm::gemm(
+                    m,
+                    n,
+                    k,
+                    c.as_mut_ptr(),
+                    1,
+                    n as isize,
+                    false,
+                    a.as_ptr(),
+                    1,
+                    k as isize,
+                    b.as_ptr(),
+                    1,
+                    n as isize,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    parallelism,
+                );
+            }
+            best = f64::max(best, 2.0 * (m * n * k) as f64 / begun.elapsed().as_secs_f64() / 1e9);
+            runs += 1;
+        }
+    }
+    // A product nobody looks at might not be computed.
+    std::hint::black_box(&c);
+    best
+}

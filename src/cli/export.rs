@@ -1,0 +1,85 @@
+//! `export`: a model's folder with its numbers in another type.
+
+use super::Failure;
+use super::predictor::Predictor;
+use crate::checkpoint::{self, Checkpoint, Dtype, WEIGHTS_FILE};
+use crate::engine::Engine;
+use crate::model::step::prediction;
+use crate::rng::Rng;
+use crate::tensor::Shape;
+use half::f16;
+use std::fs;
+use std::path::PathBuf;
+
+/// Write a model as a diffusers folder, with half or full precision.
+///
+/// F16 halves the size; the change this makes in the prediction for noise is measured and printed. Everything else of the
+/// model stays: both configs, the class names, the label that means none. (Whatever type a folder has, networks compute
+/// in F32.)
+///
+/// Example: noisette export --weights runs/digits --out weights/digits --dtype f16
+#[derive(clap::Args)]
+pub struct Args {
+    /// Diffusers folder with the model.
+    #[arg(long)]
+    weights: PathBuf,
+    /// Folder to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Type of the numbers.
+    #[arg(long)]
+    dtype: Target,
+}
+
+/// A type on the command line.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Target {
+    /// Two bytes a number.
+    F16,
+    /// Four bytes a number.
+    F32,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let checkpoint = checkpoint::read_dir(&args.weights)?;
+    let [h, w] = checkpoint.config.sample_size;
+    let image = Shape::new(1, h, w, checkpoint.config.channels);
+    // A folder that does not fit together should not be passed on.
+    checkpoint.load_parameters(&prediction(&checkpoint.config, image).parameters())?;
+    let dtype = match args.dtype {
+        Target::F16 => Dtype::F16,
+        Target::F32 => Dtype::F32,
+    };
+    checkpoint::write_dir(&args.out, &checkpoint, dtype)?;
+    if checkpoint.assumed_scheduler {
+        eprintln!("{} has no scheduler_config.json; diffusers' default was written", args.weights.display());
+    }
+    if dtype == Dtype::F16 {
+        let (rms, largest) = rounding_error(&checkpoint, image)?;
+        eprintln!("F16 changes the prediction for noise by {rms:.1e} (root mean square), {largest:.1e} at most");
+    }
+    let bytes = fs::metadata(args.out.join(WEIGHTS_FILE))?.len();
+    eprintln!("saved {}: {bytes} bytes of weights", args.out.display());
+    Ok(())
+}
+
+/// What rounding the parameters to F16 changes in the output for eight noise images, at timesteps from first to last.
+fn rounding_error(checkpoint: &Checkpoint, image: Shape) -> Result<(f64, f64), Failure> {
+    let mut rounded = checkpoint.clone();
+    let values = rounded.tensors.values_mut().flat_map(|(_, values)| values);
+    values.for_each(|value| *value = f16::from_f32(*value).to_f32());
+
+    let count = 8;
+    let x = Rng::new(0).normals(count * image.len());
+    let last = checkpoint.scheduler.num_train_timesteps - 1;
+    let timesteps: Vec<usize> = (0..count).map(|i| i * last / (count - 1)).collect();
+    let classes = checkpoint.config.num_class_embeds.unwrap_or(1);
+    let labels: Vec<usize> = (0..count).map(|i| i % classes).collect();
+    let engine = Engine::Cpu(None);
+    let predict = |checkpoint| Predictor::new(&engine, checkpoint, image, 1)?.predict(&x, &timesteps, &labels);
+    let (before, after) = (predict(checkpoint)?, predict(&rounded)?);
+    let errors = before.iter().zip(&after).map(|(&a, &b)| f64::from((a - b).abs()));
+    let (squares, largest) = errors.fold((0.0, 0.0), |(sum, max): (f64, f64), e| (sum + e * e, max.max(e)));
+    Ok(((squares / before.len() as f64).sqrt(), largest))
+}

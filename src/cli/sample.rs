@@ -1,0 +1,318 @@
+//! `sample`: from noise to images.
+
+use super::batch::{images, labels};
+use super::{Failure, grid, in_file, open_engine, write_file};
+use crate::checkpoint::{self, Checkpoint, TensorFile};
+use crate::diffusion::{SamplerConfig, SamplerKind, Spacing, Variance};
+use crate::engine::Choice;
+use crate::model::config::UnetConfig;
+use crate::playground::{Noise, Session, Settings, sampler_config};
+use crate::tensor::{Shape, nchw_to_nhwc, nhwc_to_nchw};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Steps of the samplers that need not visit every timestep.
+const FEW_STEPS: usize = 50;
+/// Most images of one run.
+const MAX_COUNT: u64 = 4096;
+
+/// Generate images from noise and write them as a PNG.
+///
+/// What is not set follows the model's scheduler_config.json. The same seed, count and settings give the same noise on
+/// every machine and engine, and in the page too.
+///
+/// --init reads a safetensors file with `x_T` [N, C, H, W] and, if you like, `class_labels` [N] (I64) and `noise` [steps,
+/// N, C, H, W], the noise of each step; with that, nothing is drawn from the seed. --trace writes `timesteps` [steps] and
+/// `x` [steps, N, C, H, W], the state after each step, just as a scheduler of diffusers leaves it. --raw writes `images`
+/// [N, C, H, W] in -1 to 1.
+///
+/// Example: noisette sample --weights weights/digits --sampler ddim --steps 50 --count 10 --out grid.png
+#[derive(clap::Args)]
+pub struct Args {
+    /// Diffusers folder with the model.
+    #[arg(long)]
+    weights: PathBuf,
+    /// How many images; 16 unless --init says otherwise.
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=MAX_COUNT))]
+    count: Option<u64>,
+    /// The rule of a step: ddpm (ancestral), ddim (deterministic unless --eta is set) or dpmsolver++ (second order).
+    #[arg(long, value_parser = named(SamplerKind::ALL, SamplerKind::name))]
+    sampler: Option<SamplerKind>,
+    /// Steps from noise to image; for ddpm all there are, else 50.
+    #[arg(long, allow_negative_numbers = true)]
+    steps: Option<usize>,
+    /// How the steps are spread over the timesteps.
+    #[arg(long, value_parser = named(Spacing::ALL, Spacing::name))]
+    spacing: Option<Spacing>,
+    /// Share of noise that ddim adds at each step: 0 is none, 1 as much as ddpm.
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    eta: f64,
+    /// Whether the predicted x_0 is clipped to the range of pixels at every step.
+    #[arg(long)]
+    clip: Option<Clip>,
+    /// Variance of ddpm's step: small is the posterior's, large the forward step's.
+    #[arg(long)]
+    variance: Option<VarianceName>,
+    /// Which class, or "none"; without it each in turn.
+    #[arg(long, allow_negative_numbers = true)]
+    class: Option<Class>,
+    /// Guidance w in eps = eps_none + w (eps_class - eps_none); 1 is off and costs one evaluation per step.
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    guidance: f64,
+    /// Decides all noise.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    seed: u64,
+    /// Where to compute: auto, gpu or cpu.
+    #[arg(long, default_value = "auto")]
+    engine: Choice,
+    /// Safetensors file to start from.
+    #[arg(long)]
+    init: Option<PathBuf>,
+    /// Safetensors file to write every step to.
+    #[arg(long)]
+    trace: Option<PathBuf>,
+    /// Safetensors file to write the images to.
+    #[arg(long)]
+    raw: Option<PathBuf>,
+    /// PNG to write the images to, as a grid.
+    #[arg(long, required_unless_present_any = ["raw", "trace"])]
+    out: Option<PathBuf>,
+}
+
+/// `--clip`.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Clip {
+    /// Clipped.
+    On,
+    /// As predicted.
+    Off,
+}
+
+/// `--variance`.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum VarianceName {
+    /// The posterior's.
+    Small,
+    /// The forward step's.
+    Large,
+}
+
+/// `--class`.
+#[derive(Clone, Copy)]
+enum Class {
+    None,
+    Number(usize),
+}
+
+impl std::str::FromStr for Class {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "none" => Ok(Self::None),
+            _ => s.parse().map(Self::Number).map_err(|_| "expected the number of a class, or none".to_owned()),
+        }
+    }
+}
+
+/// Reads a value by its name in diffusers' files.
+fn named<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl clap::builder::TypedValueParser<Value = T> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(all.iter().map(|&value| name(value)))
+        .try_map(move |text| all.iter().copied().find(|&value| name(value) == text).ok_or("not one of the names"))
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let mut checkpoint = checkpoint::read_dir(&args.weights)?;
+    let start = match &args.init {
+        Some(path) => {
+            let file = checkpoint::read_tensors(path)?;
+            Start::read(&file, &checkpoint.config, &args).map_err(|error| in_file(path, error))?
+        }
+        None => Start::from_seed(&checkpoint.config, &args)?,
+    };
+    // The network takes any size that its blocks can halve; --init decides.
+    checkpoint.config.sample_size = [start.shape.h(), start.shape.w()];
+    let settings = settings(&args, &checkpoint, &start)?;
+    check_outputs(&args, &checkpoint.config)?;
+    if checkpoint.assumed_scheduler {
+        eprintln!("there is no scheduler_config.json: the schedule is diffusers' default");
+    }
+    let engine = open_engine(args.engine)?;
+    let mut session = Session::new(engine, checkpoint)?;
+    session.start(&settings, start.noise)?;
+    let trace = drive(&mut session, args.trace.is_some())?;
+    let x = session.x().unwrap_or_default();
+    write(&args, start.shape, x, trace)
+}
+
+/// What a run starts from.
+struct Start {
+    /// NHWC.
+    shape: Shape,
+    classes: Vec<Option<usize>>,
+    noise: Noise,
+    /// Steps that noise is given for.
+    steps: Option<usize>,
+}
+
+impl Start {
+    fn from_seed(config: &UnetConfig, args: &Args) -> Result<Self, Failure> {
+        let [h, w] = config.sample_size;
+        let shape = Shape::new(args.count.unwrap_or(16) as usize, h, w, config.channels);
+        let classes = classes(config, args.class, shape.n())?;
+        Ok(Self { shape, classes, noise: Noise::Seed(args.seed), steps: None })
+    }
+
+    fn read(file: &TensorFile, config: &UnetConfig, args: &Args) -> Result<Self, Failure> {
+        let (shape, x) = images(file, "x_T", config)?;
+        if let Some(count) = args.count.filter(|&count| count != shape.n() as u64) {
+            return Err(format!("x_T has {} images, but --count is {count}", shape.n()).into());
+        }
+        let classes = if file.tensors.contains_key("class_labels") {
+            if args.class.is_some() {
+                return Err("there are class_labels, so --class cannot be given too".into());
+            }
+            let labels = labels(file, shape.n(), config)?;
+            labels.into_iter().map(|label| Some(label).filter(|_| config.null_class != Some(label))).collect()
+        } else {
+            classes(config, args.class, shape.n())?
+        };
+        let steps = if file.tensors.contains_key("noise") { Some(step_noise(file, shape)?) } else { None };
+        let count = steps.as_ref().map(Vec::len);
+        Ok(Self { shape, classes, noise: Noise::Given { x, steps, seed: args.seed }, steps: count })
+    }
+}
+
+/// `noise` `[steps, N, C, H, W]` as one NHWC value per step.
+fn step_noise(file: &TensorFile, shape: Shape) -> Result<Vec<Vec<f32>>, Failure> {
+    let (found, values) = file.f32("noise", 5)?;
+    let expected = [shape.n(), shape.c(), shape.h(), shape.w()];
+    if found[1..] != expected || found[0] == 0 {
+        return Err(format!("noise is {found:?}, expected {expected:?} for each step").into());
+    }
+    Ok(values.chunks_exact(shape.len()).map(|step| nchw_to_nhwc(step, shape)).collect())
+}
+
+/// The class of each image: the one asked for, or each in turn.
+fn classes(config: &UnetConfig, class: Option<Class>, count: usize) -> Result<Vec<Option<usize>>, Failure> {
+    let rows = config.num_class_embeds.unwrap_or(0);
+    let known: Vec<usize> = (0..rows).filter(|&label| config.null_class != Some(label)).collect();
+    match class {
+        Some(Class::Number(class)) if !known.contains(&class) => Err(match (known.first(), known.last()) {
+            (Some(first), Some(last)) => format!("--class is {class}, expected {first} to {last} or none").into(),
+            _ => "this model has no classes: leave --class out".into(),
+        }),
+        Some(Class::Number(class)) => Ok(vec![Some(class); count]),
+        Some(Class::None) if rows > 0 && config.null_class.is_none() => {
+            Err("this model has no label that means none, so that every image needs a class".into())
+        }
+        None if !known.is_empty() => Ok((0..count).map(|i| Some(known[i % known.len()])).collect()),
+        _ => Ok(vec![None; count]),
+    }
+}
+
+/// The model's own settings, but for what the command line says.
+fn settings(args: &Args, checkpoint: &Checkpoint, start: &Start) -> Result<Settings, Failure> {
+    let scheduler = &checkpoint.scheduler;
+    let kind = args.sampler.unwrap_or(scheduler.kind);
+    let all = scheduler.num_train_timesteps;
+    let usual = if kind == SamplerKind::Ddpm { all } else { FEW_STEPS.min(all) };
+    let steps = args.steps.or(start.steps).unwrap_or(usual);
+    let defaults = sampler_config(scheduler, kind, steps, args.eta);
+    if args.eta != 0.0 && kind != SamplerKind::Ddim {
+        return Err(format!("--eta belongs to --sampler ddim, and this is {}", kind.name()).into());
+    }
+    if args.variance.is_some() && kind != SamplerKind::Ddpm {
+        return Err(format!("--variance belongs to --sampler ddpm, and this is {}", kind.name()).into());
+    }
+    if args.guidance != 1.0 && checkpoint.config.null_class.is_none() {
+        let text = "the model has no label that means none (_null_class in config.json), which guidance needs";
+        return Err(format!("--guidance must be 1: {text}").into());
+    }
+    let sampler = SamplerConfig {
+        spacing: args.spacing.unwrap_or(defaults.spacing),
+        clip: match args.clip {
+            Some(Clip::On) => Some(scheduler.clip_sample_range),
+            Some(Clip::Off) => None,
+            None => defaults.clip,
+        },
+        variance: match args.variance {
+            Some(VarianceName::Small) => Variance::FixedSmall,
+            Some(VarianceName::Large) => Variance::FixedLarge,
+            None => defaults.variance,
+        },
+        ..defaults
+    };
+    Ok(Settings { classes: start.classes.clone(), guidance: args.guidance, sampler })
+}
+
+/// Finds out before the work whether its results can be written.
+fn check_outputs(args: &Args, config: &UnetConfig) -> Result<(), Failure> {
+    if args.out.is_some() && !grid::is_drawable(config.channels) {
+        let channels = config.channels;
+        return Err(format!("a PNG holds images of 1 or 3 channels, the model's have {channels}: use --raw").into());
+    }
+    for path in [&args.out, &args.raw, &args.trace].into_iter().flatten() {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
+        if path.is_dir() || path.file_name().is_none() {
+            return Err(format!("{} is a folder, expected the name of a file", path.display()).into());
+        }
+    }
+    Ok(())
+}
+
+/// Every step's timestep and state.
+type Trace = Vec<(usize, Vec<f32>)>;
+
+fn drive(session: &mut Session, keep: bool) -> Result<Trace, Failure> {
+    let bar = ProgressBar::no_length();
+    bar.set_style(ProgressStyle::with_template("{bar:32} {pos}/{len} steps, {eta} left")?);
+    let started = Instant::now();
+    let mut trace = Trace::new();
+    let mut steps = 0;
+    while let Some(frame) = pollster::block_on(session.step())? {
+        steps = frame.steps;
+        bar.set_length(frame.steps as u64);
+        bar.set_position(frame.step as u64);
+        if keep {
+            trace.push((frame.timestep, frame.x));
+        }
+    }
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    eprintln!("{steps} steps in {seconds:.1} s, {:.1} ms each", 1e3 * seconds / steps.max(1) as f64);
+    Ok(trace)
+}
+
+fn write(args: &Args, shape: Shape, x: &[f32], trace: Trace) -> Result<(), Failure> {
+    let extents = [shape.n(), shape.c(), shape.h(), shape.w()];
+    if let Some(path) = &args.trace {
+        let mut file = TensorFile::new();
+        let steps = trace.len();
+        file.insert_i64("timesteps", &[steps], trace.iter().map(|(timestep, _)| *timestep as i64).collect());
+        let states = trace.iter().flat_map(|(_, x)| nhwc_to_nchw(x, shape)).collect();
+        file.insert_f32("x", &[&[steps], &extents[..]].concat(), states);
+        checkpoint::write_tensors(path, &file)?;
+    }
+    if let Some(path) = &args.raw {
+        let mut file = TensorFile::new();
+        // Without clipping a few values may lie beyond a pixel's range.
+        let images = nhwc_to_nchw(x, shape).into_iter().map(|value| value.clamp(-1.0, 1.0)).collect();
+        file.insert_f32("images", &extents, images);
+        checkpoint::write_tensors(path, &file)?;
+    }
+    if let Some(path) = &args.out {
+        write_file(path, grid::png(x, shape)?)?;
+    }
+    for path in [&args.trace, &args.raw, &args.out].into_iter().flatten() {
+        eprintln!("saved {}", path.display());
+    }
+    Ok(())
+}
