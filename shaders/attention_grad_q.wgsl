@@ -3,7 +3,7 @@
 // Dispatch: one workgroup of 64 per image, head (or all heads, see Params) and four queries.
 //
 // Each workgroup has two jobs for its four queries. First every invocation takes one of 64 keys and its dot
-// products with the four, a lane each; then invocation t sums up for query t mod 4 and the vec4s t/4, t/4 + 16, …
+// products with the four, a lane each; then invocation t sums up for query t mod 4 and vec4 t/4 of 16 of the result.
 
 struct Params {
     n: u32,
@@ -24,19 +24,6 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, C]
 
 var<workgroup> weights: array<vec4<f32>, 64>;
-
-// Writes the lanes of vec4 o that belong to the channels begin .. end, keeps those of earlier heads, clears the rest.
-fn store(row: u32, o: u32, begin: u32, end: u32, value: vec4<f32>) {
-    let c = 4u * o + vec4<u32>(0u, 1u, 2u, 3u);
-    if (c.w < begin || c.x >= end) { return; }
-    var kept = vec4<f32>(0.0);
-    if (c.x < begin) {
-        kept = out[row + o];
-    }
-    let earlier = c < vec4<u32>(begin);
-    let ours = !earlier & (c < vec4<u32>(end));
-    out[row + o] = select(select(vec4<f32>(0.0), kept, earlier), value, ours);
-}
 
 // v without the lanes of vec4 q that are not channels begin .. end.
 fn only(v: vec4<f32>, q: u32, begin: u32, end: u32) -> vec4<f32> {
@@ -79,15 +66,10 @@ fn main(
         let row_lse = (own / c4) * h4 + head / 4u;
         let lane = head % 4u;
         let lse_i = vec4<f32>(lse[row_lse.x][lane], lse[row_lse.y][lane], lse[row_lse.z][lane], lse[row_lse.w][lane]);
-        // 64 vec4s of the result at a time. Heads that share a vec4 find the same invocation in charge of it.
-        for (var chunk = begin / 64u * 16u; 4u * chunk < end; chunk += 64u) {
+        // 16 vec4s of the result at a time. Heads that share a vec4 find the same invocation in charge of it.
+        for (var chunk = begin / 64u * 16u; 4u * chunk < end; chunk += 16u) {
             let r = chunk + t / 4u;
-            let beyond16 = 4u * (chunk + 16u) < end;
-            let beyond32 = 4u * (chunk + 32u) < end;
-            var sum0 = vec4<f32>(0.0);
-            var sum1 = sum0;
-            var sum2 = sum0;
-            var sum3 = sum0;
+            var sum = vec4<f32>(0.0);
             for (var tile = 0u; tile < p.tokens; tile += 64u) {
                 let token = min(tile + t, p.tokens - 1u);
                 let row = image + token * c4;
@@ -100,26 +82,17 @@ fn main(
                     dp += vj * mat4x4<f32>(d_out[own.x + a], d_out[own.y + a], d_out[own.z + a], d_out[own.w + a]);
                 }
                 workgroupBarrier(); // the previous weights have been used
-                weights[t] = exp(min(logit * p.scale - lse_i, vec4<f32>(0.0))) * (dp - mean);
+                weights[t] = exp(logit * p.scale - lse_i) * (dp - mean);
                 workgroupBarrier();
                 for (var s = 0u; s < min(64u, p.tokens - tile); s++) {
-                    let w = weights[s][mine];
-                    let at = image + (tile + s) * c4;
-                    sum0 += w * k[at + min(r, last)];
-                    if (beyond16) {
-                        sum1 += w * k[at + min(r + 16u, last)];
-                    }
-                    if (beyond32) {
-                        sum2 += w * k[at + min(r + 32u, last)];
-                        sum3 += w * k[at + min(r + 48u, last)];
-                    }
+                    sum += weights[s][mine] * k[image + (tile + s) * c4 + min(r, last)];
                 }
             }
-            if (first + mine < p.tokens) {
-                store(own[mine], r, begin, end, sum0 * p.scale);
-                store(own[mine], r + 16u, begin, end, sum1 * p.scale);
-                store(own[mine], r + 32u, begin, end, sum2 * p.scale);
-                store(own[mine], r + 48u, begin, end, sum3 * p.scale);
+            if (first + mine < p.tokens && r >= begin / 4u && r <= last) {
+                // Lanes of earlier heads stay, later heads overwrite theirs, and beyond the last head k is zero.
+                let at = own[mine] + r;
+                let earlier = 4u * r + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(begin);
+                out[at] = select(sum * p.scale, out[at], earlier);
             }
         }
     }

@@ -16,12 +16,13 @@ struct Params {
     kernel_w: u32,
     stride: u32,
     padding: u32, // zeros before the first row and column
+    bias_step: u32, // vec4s from one image's bias to the next, 0 for one bias for all
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, ci]
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>; // [kh, kw, ci, co]
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [1, 1, 1, co]
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [1 or N, 1, 1, co]
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [N, out_h, out_w, co]
 
 @compute @workgroup_size(64)
@@ -43,14 +44,16 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
     let row = (line % p.out_h) * p.stride - p.padding;
     let column = (pixel % p.out_w) * p.stride - p.padding;
 
-    var a0 = bias[qa];
-    var a1 = a0;
-    var a2 = a0;
-    var a3 = a0;
-    var b0 = bias[qb];
-    var b1 = b0;
-    var b2 = b0;
-    var b3 = b0;
+    let ba = n * p.bias_step + qa;
+    let bb = n * p.bias_step + qb;
+    var a0 = bias[ba.x];
+    var a1 = bias[ba.y];
+    var a2 = bias[ba.z];
+    var a3 = bias[ba.w];
+    var b0 = bias[bb.x];
+    var b1 = bias[bb.y];
+    var b2 = bias[bb.z];
+    var b3 = bias[bb.w];
     var tap = 0u; // first row of the tap in w
     for (var u = 0u; u < p.kernel_h; u++) {
         for (var v = 0u; v < p.kernel_w; v++) {

@@ -14,6 +14,7 @@ struct Params {
     kernel_w: u32,
     stride: u32,
     padding: u32, // zeros before the first row and column
+    bias_step: u32, // used by the convolution itself
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -66,10 +67,10 @@ fn main(
     let c_next = min(c + 1u, ci4 - 1u) - c;
     let q_next = min(q + 1u, co4 - 1u) - q;
 
-    var s00 = outer(vec4<f32>(0.0), vec4<f32>(0.0));
-    var s01 = s00;
-    var s10 = s00;
-    var s11 = s00;
+    var s00 = mat4x4<f32>();
+    var s01 = mat4x4<f32>();
+    var s10 = mat4x4<f32>();
+    var s11 = mat4x4<f32>();
     for (var line = t; line < p.n * p.out_h; line += 64u) {
         // Left of and above x a place wraps around to a large number, which no bound admits.
         let row = (line % p.out_h) * p.stride + u - p.padding;

@@ -1,4 +1,4 @@
-// out = (x − μ)·rstd·γ + β, with μ and rstd of the group of each channel.
+// out = y, or y·σ(y), of y = (x − μ)·rstd·γ + β with μ and rstd of the group of each channel.
 // The lanes that fill up the channels stay zero because γ and β are zero there.
 // Dispatch: one invocation per vec4 of out, 64 in a workgroup.
 
@@ -8,6 +8,7 @@ struct Params {
     c: u32,
     groups: u32,
     eps: f32, // used by the statistics
+    silu: u32, // 1: SiLU after the normalisation
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -33,5 +34,8 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
     let s3 = stats[g.w];
     let mean = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
     let rstd = vec4<f32>(s0.y, s1.y, s2.y, s3.y);
-    out[i] = (x[i] - mean) * rstd * scale[q] + shift[q];
+    let y = (x[i] - mean) * rstd * scale[q] + shift[q];
+    // The exponent is bounded so that nothing overflows; beyond the bound y·σ(y) is y or 0 to f32's precision.
+    let gate = 1.0 / (1.0 + exp(min(-y, vec4<f32>(80.0))));
+    out[i] = y * select(vec4<f32>(1.0), gate, p.silu == 1u);
 }

@@ -56,10 +56,8 @@ pub fn interpret<T: Real>(graph: &Graph, leaves: &HashMap<String, Vec<T>>) -> Ha
             _ if !live => Vec::new(),
             NodeKind::Constant { value } => vec![T::from(*value).expect("an f32"); node.shape.len()],
             NodeKind::Op { op, inputs } => {
-                let views: Vec<View<T>> = inputs
-                    .iter()
-                    .map(|id| View { shape: graph.shape(*id), data: &values[id.index()] })
-                    .collect();
+                let views: Vec<View<T>> =
+                    inputs.iter().map(|id| View { shape: graph.shape(*id), data: &values[id.index()] }).collect();
                 let mut out = vec![T::zero(); node.shape.len()];
                 T::reference(op.as_ref(), &views, node.shape, &mut out);
                 out
@@ -159,7 +157,8 @@ impl Program {
             let mut out = std::mem::take(&mut self.buffers[slot]);
             let input = |i: usize| {
                 let id = step.inputs[i];
-                &self.buffers[self.slot[id.index()].expect("inputs of live nodes are live")][..self.graph.shape(id).len()]
+                &self.buffers[self.slot[id.index()].expect("inputs of live nodes are live")]
+                    [..self.graph.shape(id).len()]
             };
             let count = step.inputs.len();
             assert!(count <= MAX_INPUTS, "{} has {count} inputs", step.op.name());

@@ -2,12 +2,14 @@
 
 use super::{Graph, Id};
 use crate::tensor::Shape;
+use std::any::Any;
 use std::fmt::Debug;
 
 /// One differentiable operation: five questions, answered in one file under `src/ops`.
 ///
-/// An op has one output. It never sees buffers of an engine, only shapes and slices.
-pub trait Op: Debug + Send + Sync {
+/// An op has one output. It never sees buffers of an engine, only shapes and slices. Its `Debug` form names all that it
+/// is: two ops of one form on the same inputs have the same value.
+pub trait Op: Any + Debug + Send + Sync {
     /// The op's name, which is the stem of its WGSL file in `shaders/`.
     fn name(&self) -> &'static str;
 

@@ -1,9 +1,10 @@
-//! The graphs made of a UNet: one prediction, one step of sampling, the training loss.
+//! The graphs made of a UNet: one prediction, one step of sampling, the training loss. The first two come fused; the loss
+//! is left plain, to be differentiated first.
 
 use super::config::UnetConfig;
 use super::unet::unet;
 use crate::graph::{Graph, Id};
-use crate::ops::REVERSE_STEP_COEFFICIENTS;
+use crate::ops::{REVERSE_STEP_COEFFICIENTS, fuse};
 use crate::tensor::Shape;
 
 /// Declares `sinusoid` and, for a class model, `class_labels`, for `n` images, and appends the UNet.
@@ -20,7 +21,7 @@ pub fn prediction(config: &UnetConfig, shape: Shape) -> Graph {
     let x = g.input("sample", shape);
     let eps = predict(&mut g, config, x);
     g.output("eps", eps);
-    g
+    fuse(&g)
 }
 
 /// One step of sampling: the state `x` becomes x' (see `ops/reverse_step.rs`).
@@ -46,7 +47,7 @@ pub fn sampling_step(config: &UnetConfig, shape: Shape, guided: bool) -> Graph {
     g.assign(x, next);
     g.output("x", next);
     g.output("eps", eps);
-    g
+    fuse(&g)
 }
 
 /// Algorithm 1's loss, ‖target − ε_θ(√ᾱ_t·x_0 + √(1−ᾱ_t)·ε, t)‖² averaged over all values, as the output `loss`.

@@ -75,6 +75,8 @@ struct Params {
     stride: u32,
     /// Zeros before the first row and column.
     padding: u32,
+    /// `vec4<f32>` from one image's bias to the next: 0 for one bias for all. Of no use to the gradients.
+    bias_step: u32,
 }
 
 impl Params {
@@ -91,6 +93,7 @@ impl Params {
             kernel_w: w.h() as u32,
             stride: conv.stride as u32,
             padding: conv.padding.0 as u32,
+            bias_step: 0,
         }
     }
 }
@@ -100,10 +103,10 @@ fn tiles(out: Shape) -> usize {
     (out.n() * out.pixels()).div_ceil(4) * out.c().div_ceil(8)
 }
 
-/// y of (x, w, b).
+/// y of (x, w, b); b is one for all images, or one for each.
 #[derive(Debug)]
-struct Conv2d {
-    conv: Conv2dShape,
+pub(super) struct Conv2d {
+    pub(super) conv: Conv2dShape,
 }
 
 impl Conv2d {
@@ -112,7 +115,8 @@ impl Conv2d {
         for n in 0..y.n() {
             for pixel in 0..y.pixels() {
                 let at = (n * y.pixels() + pixel) * y.c();
-                out[at..at + y.c()].copy_from_slice(b.data);
+                let row = if b.shape.n() == 1 { 0 } else { n };
+                out[at..at + y.c()].copy_from_slice(&b.data[row * y.c()..][..y.c()]);
             }
             self.conv.for_each_pair(x.shape, w.shape, y, |[u, v], [row, col], [i, j]| {
                 let at = ((n * y.h() + i) * y.w() + j) * y.c();
@@ -134,14 +138,17 @@ impl Op for Conv2d {
 
     fn shape(&self, inputs: &[Shape]) -> Shape {
         let out = self.conv.output(inputs[0], inputs[1]);
-        assert_eq!(inputs[2], Shape::vector(out.c()), "a convolution has one bias per output channel");
+        let b = inputs[2];
+        assert!(b.pixels() == 1 && b.c() == out.c(), "a convolution to {out} has no bias of shape {b}");
+        assert!(b.n() == 1 || b.n() == out.n(), "a bias is one for all images or one for each, not {b}");
         out
     }
 
     reference!();
 
     fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
-        let params = Params::new(self.conv, inputs[0], inputs[1], out);
+        let mut params = Params::new(self.conv, inputs[0], inputs[1], out);
+        params.bias_step = if inputs[2].n() == 1 { 0 } else { out.vec4_channels() as u32 };
         Dispatch::per_item(self.name(), &params, tiles(out))
     }
 
@@ -149,8 +156,10 @@ impl Op for Conv2d {
         let (x, w) = (g.shape(inputs[0]), g.shape(inputs[1]));
         let dx = g.apply(Conv2dGradInput { conv: self.conv, x }, &[cotangent, inputs[1]]);
         let dw = g.apply(Conv2dGradWeight { conv: self.conv, w }, &[inputs[0], cotangent]);
-        let db = g.sum_pixels(cotangent);
-        let db = g.sum_images(db);
+        let mut db = g.sum_pixels(cotangent);
+        if g.shape(inputs[2]).n() == 1 {
+            db = g.sum_images(db);
+        }
         vec![Some(dx), Some(dw), Some(db)]
     }
 
@@ -159,7 +168,7 @@ impl Op for Conv2d {
     }
 
     fn fast_f32(&self, inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
-        Some(Box::new(conv::Forward::new(self.conv, inputs[0], inputs[1], out)))
+        Some(Box::new(conv::Forward::new(self.conv, inputs[0], inputs[1], inputs[2], out)))
     }
 }
 
@@ -276,7 +285,8 @@ impl Op for Conv2dGradWeight {
 }
 
 impl Graph {
-    /// Convolution of x `[N, H, W, ci]` with w `[kh, kw, ci, co]` and bias `[1, 1, 1, co]`; see [`Conv2dShape`].
+    /// Convolution of x `[N, H, W, ci]` with w `[kh, kw, ci, co]` and bias `[1, 1, 1, co]`, or `[N, 1, 1, co]` for one of
+    /// each image's own; see [`Conv2dShape`].
     pub fn conv2d(&mut self, x: Id, w: Id, b: Id, stride: usize, padding: (usize, usize)) -> Id {
         self.apply(Conv2d { conv: Conv2dShape { stride, padding } }, &[x, w, b])
     }

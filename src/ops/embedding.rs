@@ -48,8 +48,7 @@ impl Op for Embedding {
     reference!();
 
     fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
-        let params =
-            Params { n: out.n() as u32, rows: inputs[0].w() as u32, c4: out.vec4_channels() as u32 };
+        let params = Params { n: out.n() as u32, rows: inputs[0].w() as u32, c4: out.vec4_channels() as u32 };
         Dispatch::per_item(self.name(), &params, out.vec4_len())
     }
 
@@ -90,8 +89,7 @@ impl Op for EmbeddingGrad {
     reference!();
 
     fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
-        let params =
-            Params { n: inputs[0].n() as u32, rows: self.rows as u32, c4: out.vec4_channels() as u32 };
+        let params = Params { n: inputs[0].n() as u32, rows: self.rows as u32, c4: out.vec4_channels() as u32 };
         Dispatch::per_item(self.name(), &params, out.vec4_len())
     }
 

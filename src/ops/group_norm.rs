@@ -20,11 +20,13 @@ struct Params {
     c: u32,
     groups: u32,
     eps: f32,
+    /// 1: SiLU after the normalisation.
+    silu: u32,
 }
 
 impl Params {
     fn new(x: Shape, groups: usize, eps: f32) -> Self {
-        Self { n: x.n() as u32, pixels: x.pixels() as u32, c: x.c() as u32, groups: groups as u32, eps }
+        Self { n: x.n() as u32, pixels: x.pixels() as u32, c: x.c() as u32, groups: groups as u32, eps, silu: 0 }
     }
 }
 
@@ -90,10 +92,12 @@ impl Op for GroupNormStats {
     }
 }
 
-/// y of (x, statistics, γ, β).
+/// y, or y·σ(y), of (x, statistics, γ, β).
 #[derive(Debug)]
-struct GroupNorm {
-    groups: usize,
+pub(super) struct GroupNorm {
+    pub(super) groups: usize,
+    /// Whether SiLU follows at once: `fuse` sets it.
+    pub(super) silu: bool,
 }
 
 impl GroupNorm {
@@ -103,7 +107,8 @@ impl GroupNorm {
             for group in 0..self.groups {
                 let (mean, rstd) = (stats.at(n, 0, group, 0), stats.at(n, 0, group, 1));
                 for_group(x.shape, self.groups, n, group, |at, c| {
-                    out[at] = (x.data[at] - mean) * rstd * scale.data[c] + shift.data[c];
+                    let y = (x.data[at] - mean) * rstd * scale.data[c] + shift.data[c];
+                    out[at] = if self.silu { y / (T::one() + (-y).exp()) } else { y };
                 });
             }
         }
@@ -122,10 +127,12 @@ impl Op for GroupNorm {
     reference!();
 
     fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
-        Dispatch::per_item(self.name(), &Params::new(inputs[0], self.groups, 0.0), out.vec4_len())
+        let params = Params { silu: u32::from(self.silu), ..Params::new(inputs[0], self.groups, 0.0) };
+        Dispatch::per_item(self.name(), &params, out.vec4_len())
     }
 
     fn vjp(&self, g: &mut Graph, inputs: &[Id], _output: Id, cotangent: Id) -> Vec<Option<Id>> {
+        assert!(!self.silu, "graphs are differentiated first and fused then");
         let [x, stats, scale] = [inputs[0], inputs[1], inputs[2]];
         let groups = self.groups;
         let means = g.apply(GroupNormGradStats { groups }, &[x, stats, scale, cotangent]);
@@ -138,7 +145,7 @@ impl Op for GroupNorm {
     }
 
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
-        Some(Box::new(norm::Apply { x: inputs[0], groups: self.groups }))
+        Some(Box::new(norm::Apply { x: inputs[0], groups: self.groups, silu: self.silu }))
     }
 }
 
@@ -290,6 +297,6 @@ impl Graph {
     pub fn group_norm(&mut self, x: Id, scale: Id, shift: Id, groups: usize, eps: f32) -> Id {
         assert_eq!(self.shape(scale), Shape::vector(self.shape(x).c()), "one scale per channel");
         let stats = self.apply(GroupNormStats { groups, eps }, &[x]);
-        self.apply(GroupNorm { groups }, &[x, stats, scale, shift])
+        self.apply(GroupNorm { groups, silu: false }, &[x, stats, scale, shift])
     }
 }

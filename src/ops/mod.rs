@@ -8,6 +8,7 @@ mod attention;
 mod channels;
 mod conv2d;
 mod embedding;
+mod fuse;
 mod fast;
 mod group_norm;
 mod guidance;
@@ -22,6 +23,7 @@ mod silu;
 mod sums;
 
 pub use conv2d::Conv2dShape;
+pub use fuse::fuse;
 pub use reverse_step::REVERSE_STEP_COEFFICIENTS;
 
 /// The answer of a gradient op to the question for its own gradient.

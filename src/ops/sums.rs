@@ -154,7 +154,7 @@ impl Op for RepeatImages {
 
 /// x `[N, H, W, C]` + e `[N, 1, 1, C]`: the time embedding, the same on every pixel.
 #[derive(Debug)]
-struct AddChannels;
+pub(super) struct AddChannels;
 
 impl AddChannels {
     fn reference<T: Float>(&self, inputs: &[View<T>], x: Shape, out: &mut [T]) {

@@ -287,7 +287,8 @@ impl Trainer {
 
     fn state_names(&self) -> Vec<(String, usize)> {
         let of = |spec: &ParamSpec| {
-            ["", FIRST_MOMENT, SECOND_MOMENT, AVERAGE].map(|prefix| (format!("{prefix}{}", spec.name), spec.shape.len()))
+            ["", FIRST_MOMENT, SECOND_MOMENT, AVERAGE]
+                .map(|prefix| (format!("{prefix}{}", spec.name), spec.shape.len()))
         };
         self.parameters.iter().flat_map(of).collect()
     }

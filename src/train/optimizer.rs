@@ -3,6 +3,7 @@
 use crate::graph::{Graph, Id, ParamSpec};
 use crate::model::config::UnetConfig;
 use crate::model::step::training_loss;
+use crate::ops::fuse;
 use crate::tensor::Shape;
 
 /// Prefix of the state that holds Adam's first moment of a parameter.
@@ -18,7 +19,7 @@ pub fn gradients(config: &UnetConfig, shape: Shape, velocity: bool) -> Graph {
     for (spec, gradient) in parameter_gradients(&mut g, loss) {
         g.output(&format!("grad.{}", spec.name), gradient);
     }
-    g
+    fuse(&g)
 }
 
 fn parameter_gradients(g: &mut Graph, loss: Id) -> Vec<(ParamSpec, Id)> {
@@ -47,8 +48,8 @@ pub fn training_step(config: &UnetConfig, shape: Shape, velocity: bool) -> Graph
         ["m_rate", "v_rate", "ema_rate", "max_norm"].map(|name| g.input(name, Shape::SCALAR));
     let coefficients = g.input("adam", Shape::vector(4));
     for (spec, gradient) in gradients {
-        let [m, v, average] = [FIRST_MOMENT, SECOND_MOMENT, AVERAGE]
-            .map(|prefix| g.state(&format!("{prefix}{}", spec.name), spec.shape));
+        let [m, v, average] =
+            [FIRST_MOMENT, SECOND_MOMENT, AVERAGE].map(|prefix| g.state(&format!("{prefix}{}", spec.name), spec.shape));
         let gradient = g.clip_norm(gradient, norm_squared, max_norm);
         let new_m = g.lerp(m, gradient, m_rate);
         let new_v = g.lerp_square(v, gradient, v_rate);
@@ -59,5 +60,5 @@ pub fn training_step(config: &UnetConfig, shape: Shape, velocity: bool) -> Graph
         g.assign(spec.id, parameter);
         g.assign(average, new_average);
     }
-    g
+    fuse(&g)
 }

@@ -5,6 +5,7 @@
 //! Σ `cotangent`·y, which makes every gradient op part of some case.
 
 use noisette::graph::{Graph, Id, NodeKind};
+use noisette::ops::fuse;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
 use std::collections::{BTreeSet, HashMap};
@@ -114,6 +115,14 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// The last row's graph after `fuse`.
+    fn fuse_last(&mut self) {
+        let case = self.0.last_mut().expect("there is a row");
+        case.graph = fuse(&case.graph);
+    }
+}
+
 /// All cases. The first rows are the ops, the last ones graphs in which values are used twice.
 pub fn all() -> Vec<Case> {
     let mut rows = Rows(Vec::new());
@@ -127,12 +136,17 @@ pub fn all() -> Vec<Case> {
         (s(2, 3, 5, 1), s(1, 1, 1, 8), 1, (0, 0)),
         (s(2, 4, 3, 5), s(3, 2, 5, 9), 1, (1, 1)),
         (s(2, 35, 3, 12), s(1, 3, 12, 4), 1, (1, 1)),
-        (s(3, 1, 1, 6), s(1, 1, 6, 11), 1, (0, 0)),
+        (s(5, 1, 1, 6), s(1, 1, 6, 11), 1, (0, 0)),
         (s(70, 1, 2, 20), s(1, 1, 20, 12), 1, (0, 0)),
-        (s(4, 11, 9, 9), s(3, 3, 9, 12), 1, (1, 1)),
+        (s(4, 13, 13, 9), s(3, 3, 9, 20), 1, (1, 1)),
     ] {
         let leaves = [(x, Normal(1.0)), (w, Normal(0.5)), (Shape::vector(w.c()), Normal(1.0))];
         r.row("conv2d", &leaves, |g, l| g.conv2d(l[0], l[1], l[2], stride, padding));
+    }
+    // A bias for each image.
+    for (x, w) in [(s(3, 5, 3, 6), s(3, 3, 6, 5)), (s(2, 3, 5, 3), s(1, 1, 3, 9))] {
+        let leaves = [(x, Normal(1.0)), (w, Normal(0.5)), (s(x.n(), 1, 1, w.c()), Normal(1.0))];
+        r.row("conv2d", &leaves, |g, l| g.conv2d(l[0], l[1], l[2], 1, (w.n() / 2, w.n() / 2)));
     }
     r.row("linear", &[(s(3, 1, 1, 7), Normal(1.0))], |g, l| g.linear("fc", l[0], 5));
 
@@ -153,6 +167,15 @@ pub fn all() -> Vec<Case> {
         });
     }
 
+    for (x, groups) in [(s(2, 3, 5, 6), 2), (s(2, 4, 3, 9), 3)] {
+        let affine = Shape::vector(x.c());
+        r.row("group_norm with silu", &[(x, Data), (affine, Data), (affine, Data)], |g, l| {
+            let h = g.group_norm(l[0], l[1], l[2], groups, 1e-2);
+            g.silu(h)
+        });
+        r.fuse_last();
+    }
+
     for (x, heads) in [
         (s(2, 3, 5, 6), 2),
         (s(2, 4, 3, 8), 1),
@@ -161,7 +184,9 @@ pub fn all() -> Vec<Case> {
         (s(2, 2, 3, 12), 6),
         (s(2, 2, 3, 5), 5),
         (s(2, 2, 3, 144), 2),
-        (s(2, 1, 3, 280), 1),
+        (s(2, 1, 3, 68), 1),
+        (s(2, 13, 5, 65), 1),
+        (s(5, 4, 3, 8), 4),
         (s(2, 3, 1, 1), 1),
     ] {
         let leaves = [(x, Normal(1.0)), (x, Normal(1.0)), (x, Normal(1.0))];
@@ -195,7 +220,7 @@ pub fn all() -> Vec<Case> {
     }
 
     // Repeated labels, the last row, and labels beyond the table, which pick it too.
-    for (rows, c) in [(5, 6), (13, 63), (1, 1)] {
+    for (rows, c) in [(5, 6), (13, 126), (1, 1)] {
         let labels = (s(13, 1, 1, 1), Given(&[0.0, 4.0, 2.0, 4.0, 10.0, 7.0, 12.0]));
         r.row("embedding", &[(s(1, 1, rows, c), Normal(1.0)), labels], |g, l| g.embedding(l[0], l[1]));
     }
@@ -212,9 +237,9 @@ pub fn all() -> Vec<Case> {
             let k = (Shape::vector(4), Given(k));
             r.row("adam", &[(x, Data), (x, Data), (x, Positive), k], |g, l| g.adam(l[0], l[1], l[2], l[3]));
         }
-        // A norm beyond its bound, and one within.
-        for norm in [&[6.25], &[0.25]] {
-            let (norm, bound) = ((Shape::SCALAR, Given(norm)), (Shape::SCALAR, Given(&[0.8])));
+        // A norm beyond its bound, one within, and one so small that the 1e-6 in the formula counts.
+        for (norm, bound) in [(&[6.25], &[0.8]), (&[0.25], &[0.8]), (&[1e-12], &[1e-6])] {
+            let (norm, bound) = ((Shape::SCALAR, Given(norm)), (Shape::SCALAR, Given(bound)));
             r.row("clip_norm", &[(x, Data), norm, bound], |g, l| g.clip_norm(l[0], l[1], l[2]));
         }
     }

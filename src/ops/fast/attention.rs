@@ -139,7 +139,13 @@ impl Fast for Lse {
 }
 
 /// Calls `f(head, i, dS_i, out)` for every row of every head of one image; inputs are (q, k, v, lse, o, do).
-fn for_each_grad_row(h: Heads, inputs: &[&[f32]], n: usize, out: &mut [f32], f: impl Fn(usize, usize, &[f32], &mut [f32])) {
+fn for_each_grad_row(
+    h: Heads,
+    inputs: &[&[f32]],
+    n: usize,
+    out: &mut [f32],
+    f: impl Fn(usize, usize, &[f32], &mut [f32]),
+) {
     let [q, k, v] = [0, 1, 2].map(|i| h.image(inputs[i], n));
     let lse = &inputs[3][n * h.tokens * h.heads..][..h.tokens * h.heads];
     let [o, d_o] = [4, 5].map(|i| h.image(inputs[i], n));

@@ -29,7 +29,12 @@ struct Window {
 impl Window {
     /// 1×1 products have no rows and columns: the pixels of a batch are one long row.
     fn flatten(mut self) -> Self {
-        if self.kernel == (1, 1) && self.stride == 1 && self.before == 0 && self.spread == 1 && self.x.pixels() == self.y.pixels() {
+        if self.kernel == (1, 1)
+            && self.stride == 1
+            && self.before == 0
+            && self.spread == 1
+            && self.x.pixels() == self.y.pixels()
+        {
             self.x = Shape::new(1, 1, self.x.n() * self.x.pixels(), self.x.c());
             self.y = Shape::new(1, 1, self.y.n() * self.y.pixels(), self.y.c());
         }
@@ -91,13 +96,16 @@ impl Window {
         self.y.h().div_ceil(tasks_per_image)
     }
 
-    /// y = window(x)·weight + bias; weight is `[kh·kw·ci][columns]`, bias `[columns]`.
+    /// y = window(x)·weight + bias; weight is `[kh·kw·ci][columns]`, bias `[columns]` or one such
+    /// row for each image.
     fn run(&self, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
         assert_eq!(weight.len(), self.kernel.0 * self.kernel.1 * self.x.c() * self.columns());
-        assert_eq!(bias.len(), self.columns());
+        assert_eq!(bias.len() % self.columns(), 0);
+        let biases = bias.len() / self.columns();
+        assert!(biases == 1 || biases == self.y.n());
         assert_eq!(x.len(), self.x.len());
         assert_eq!(y.len(), self.y.len());
-        if self.is_product() {
+        if self.is_product() && biases == 1 {
             const ROWS: usize = 112; // whole tiles of 14 and of 7 rows
             for_each_chunk(y, ROWS * self.y.c(), |i, y| {
                 let x = &x[i * ROWS * self.x.c()..];
@@ -115,6 +123,7 @@ impl Window {
             with_scratch(self.strip_h(count) * self.strip_w() * self.x.c(), |strip| {
                 let source = &x[image * self.x.pixels() * self.x.c()..][..self.x.pixels() * self.x.c()];
                 self.fill_strip(source, from, count, strip);
+                let bias = if biases == 1 { bias } else { &bias[image * self.columns()..][..self.columns()] };
                 for (r, line) in y.chunks_exact_mut(row_len).enumerate() {
                     let window = &strip[r * self.stride * self.strip_w() * self.x.c()..];
                     self.row(window, self.stride * self.x.c(), weight, bias, line, self.y.w());
@@ -138,7 +147,9 @@ impl Window {
         let taps: [(usize, usize); 16] = std::array::from_fn(|u| (u * strip_row, u * run * columns));
         let taps = &taps[..self.kernel.0];
         // The last window ends here; with it in bounds all are.
-        assert!(x.len() >= (pixels - 1) * step + (self.kernel.0 - 1) * if self.kernel.0 > 1 { strip_row } else { 0 } + run);
+        assert!(
+            x.len() >= (pixels - 1) * step + (self.kernel.0 - 1) * if self.kernel.0 > 1 { strip_row } else { 0 } + run
+        );
         assert!(y.len() >= pixels * co);
         let layout = Layout { a_row: step, a_k: 1, b_k: columns, k: run, init_row: 0, c_row: co };
         self.tiles.cover(pixels, columns, |kernel, p, rows, column, width| {
@@ -146,7 +157,9 @@ impl Window {
             if column + width <= co {
                 // SAFETY: the windows of rows p .. p + rows end before the one asserted above; weight and bias have
                 // `columns` columns; the tile's columns are inside y's rows.
-                unsafe { kernel(layout, a.as_ptr(), b.as_ptr(), taps, init.as_ptr(), y[p * co + column..].as_mut_ptr()) };
+                unsafe {
+                    kernel(layout, a.as_ptr(), b.as_ptr(), taps, init.as_ptr(), y[p * co + column..].as_mut_ptr())
+                };
             } else {
                 // The last vector reaches over the edge of y: compute into a corner of the stack and copy what counts.
                 let mut corner = [0.0f32; 14 * 64];
@@ -173,10 +186,12 @@ fn widen(rows: &[f32], co: usize, columns: usize, out: &mut [f32]) {
 /// `conv2d`: of (x, w, b).
 pub struct Forward {
     window: Window,
+    /// Number of biases: one, or one for each image.
+    biases: usize,
 }
 
 impl Forward {
-    pub fn new(conv: Conv2dShape, x: Shape, w: Shape, y: Shape) -> Self {
+    pub fn new(conv: Conv2dShape, x: Shape, w: Shape, b: Shape, y: Shape) -> Self {
         let window = Window {
             tiles: Tiles::detect(),
             x,
@@ -186,14 +201,15 @@ impl Forward {
             before: conv.padding.0,
             spread: 1,
         };
-        Self { window: window.flatten() }
+        // Flattened, the images would be one image with one bias.
+        Self { window: if b.n() == 1 { window.flatten() } else { window }, biases: b.n() }
     }
 }
 
 impl Fast for Forward {
     fn scratch_len(&self) -> usize {
         let w = &self.window;
-        if w.columns() == w.y.c() { 0 } else { (w.kernel.0 * w.kernel.1 * w.x.c() + 1) * w.columns() }
+        if w.columns() == w.y.c() { 0 } else { (w.kernel.0 * w.kernel.1 * w.x.c() + self.biases) * w.columns() }
     }
 
     fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]) {
@@ -205,7 +221,7 @@ impl Fast for Forward {
         let (wide, rest) = scratch.split_at_mut(weight.len() / co * columns);
         widen(weight, co, columns, wide);
         widen(bias, co, columns, rest);
-        self.window.run(x, wide, &rest[..columns], out);
+        self.window.run(x, wide, &rest[..self.biases * columns], out);
     }
 }
 
@@ -303,14 +319,8 @@ impl GradWeight {
                 &wide[..wide_len]
             };
             let run = w.kernel.1 * c;
-            let layout = Layout {
-                a_row: 1,
-                a_k: w.stride * c,
-                b_k: columns,
-                k: w.y.w(),
-                init_row: columns,
-                c_row: columns,
-            };
+            let layout =
+                Layout { a_row: 1, a_k: w.stride * c, b_k: columns, k: w.y.w(), init_row: columns, c_row: columns };
             assert!(dy.len() >= w.y.pixels() * columns);
             for u in 0..w.kernel.0 {
                 let sums = &mut sums[u * run * columns..][..run * columns];

@@ -1,7 +1,7 @@
 //! Group normalisation, an image at a time: sums per channel first, which vectorise, then per group.
 
 use super::parallel::{for_each_chunk, with_scratch};
-use super::simd::for_each_isa;
+use super::simd::{exp, for_each_isa};
 use crate::graph::Fast;
 use crate::tensor::Shape;
 
@@ -45,6 +45,17 @@ for_each_isa! {
         for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
             for i in 0..c {
                 out[i] = x[i] * a[i] + b[i];
+            }
+        }
+    }
+
+    /// out = y·σ(y) of y = x·a[c] + b[c].
+    fn affine_silu(x: &[f32], a: &[f32], b: &[f32], out: &mut [f32]) {
+        let c = a.len();
+        for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
+            for i in 0..c {
+                let y = x[i] * a[i] + b[i];
+                out[i] = y / (1.0 + exp(-y));
             }
         }
     }
@@ -108,6 +119,8 @@ impl Fast for Stats {
 pub struct Apply {
     pub x: Shape,
     pub groups: usize,
+    /// Whether SiLU follows.
+    pub silu: bool,
 }
 
 impl Fast for Apply {
@@ -123,7 +136,8 @@ impl Fast for Apply {
                     a[i] = scale[i] * stat(stats, n, self.groups, group, 1);
                     b[i] = shift[i] - stat(stats, n, self.groups, group, 0) * a[i];
                 }
-                affine(image(x, self.x, n), a, b, out);
+                let run = if self.silu { affine_silu } else { affine };
+                run(image(x, self.x, n), a, b, out);
             });
         });
     }
@@ -178,7 +192,8 @@ impl Fast for GradInput {
                 for i in 0..c {
                     let group = i / per_group;
                     let (mean, rstd) = (stat(stats, n, self.groups, group, 0), stat(stats, n, self.groups, group, 1));
-                    let (first, second) = (stat(means, n, self.groups, group, 0), stat(means, n, self.groups, group, 1));
+                    let (first, second) =
+                        (stat(means, n, self.groups, group, 0), stat(means, n, self.groups, group, 1));
                     // r·(γ·dy − first − (x − μ)·r·second), gathered by what multiplies dy, x and nothing.
                     a[i] = rstd * scale[i];
                     b[i] = -rstd * rstd * second;

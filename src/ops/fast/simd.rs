@@ -127,7 +127,9 @@ mod wasm {
 }
 
 #[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
-compile_error!("build for wasm32 with -C target-feature=+simd128, as .cargo/config.toml does; a RUSTFLAGS variable replaces it");
+compile_error!(
+    "build for wasm32 with -C target-feature=+simd128, as .cargo/config.toml does; a RUSTFLAGS variable replaces it"
+);
 
 /// The vector of [`Isa::Base`].
 #[cfg(target_arch = "wasm32")]

@@ -125,7 +125,13 @@ impl Tiles {
     pub fn max_rows(&self, vectors: usize) -> usize {
         match self.isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => if vectors == 4 { 7 } else { 14 },
+            Isa::Avx512 => {
+                if vectors == 4 {
+                    7
+                } else {
+                    14
+                }
+            }
             _ => 6,
         }
     }
