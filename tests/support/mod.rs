@@ -4,4 +4,7 @@
 pub mod cases;
 pub mod compare;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod golden;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod gpu;
+pub mod noise;
