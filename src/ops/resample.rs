@@ -92,7 +92,7 @@ impl Op for UpsampleGrad {
 
     fn shape(&self, inputs: &[Shape]) -> Shape {
         let y = inputs[0];
-        assert!(y.h() % 2 == 0 && y.w() % 2 == 0, "an upsampled image has even extents, not {y}");
+        assert!(y.h().is_multiple_of(2) && y.w().is_multiple_of(2), "an upsampled image has even extents, not {y}");
         Shape::new(y.n(), y.h() / 2, y.w() / 2, y.c())
     }
 
