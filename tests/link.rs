@@ -1,0 +1,97 @@
+//! The page's link: every state survives it, and no text breaks it.
+#![cfg(not(target_arch = "wasm32"))]
+
+use noisette::diffusion::SamplerKind;
+use noisette::engine::Choice;
+use noisette::rng::Rng;
+use noisette::web::state::{Class, Limits, State};
+
+const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true };
+
+#[test]
+fn every_state_survives_its_link() {
+    let mut rng = Rng::new(1);
+    for i in 0..200 {
+        let state = State {
+            picture: Some(rng.below(10)),
+            t: rng.below(1001),
+            noise: u64::from(rng.u32()),
+            class: [Class::Each, Class::None, Class::One(rng.below(10))][rng.below(3)],
+            sampler: SamplerKind::ALL[i % SamplerKind::ALL.len()],
+            steps: 1 + rng.below(1000),
+            seed: u64::from(rng.u32()),
+            count: 1 + rng.below(16),
+            guidance: rng.below(51) as f64 / 10.0,
+            eta: rng.uniform(),
+            engine: [Choice::Auto, Choice::Gpu, Choice::Cpu][rng.below(3)],
+        };
+        assert_eq!(State::parse(&state.hash()), (state.clone(), Vec::new()));
+        let mut fitted = state.clone();
+        assert!(fitted.fit(LIMITS).is_empty(), "what the model allows is not touched");
+        assert_eq!(fitted, state);
+    }
+    assert_eq!(State::parse(""), (State::default(), Vec::new()));
+    assert_eq!(State::parse("#sampler=dpmsolver%2B%2B").0.sampler, SamplerKind::DpmSolverPp2M);
+}
+
+#[test]
+fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
+    for (link, expected) in [
+        ("#steps=0", "steps must be 1 to"),
+        ("#steps=many", "not “many”"),
+        ("#count=17", "count must be 1 to 16, not “17”"),
+        ("#count=-1", "count must be 1 to 16"),
+        ("#guidance=NaN", "guidance must be 0 to 5, not “NaN”"),
+        ("#guidance=1e9", "guidance must be 0 to 5"),
+        ("#eta=inf", "eta must be 0 to 1"),
+        ("#seed=18446744073709551616", "seed must be 0 to 4294967295"),
+        ("#picture=10", "picture must be 0 to 9"),
+        ("#class=cat", "class is each, none or a number, not “cat”"),
+        ("#sampler=magic", "sampler is ddpm, ddim or dpmsolver++, not “magic”"),
+        ("#engine=tpu", "engine is auto, gpu or cpu, not “tpu”"),
+        ("#theme=dark", "a setting “theme” that this page does not know"),
+        ("#t", "t must be 0 to"),
+        ("#t=%ff", "not readable text"),
+        ("#t=%2", "not readable text"),
+        (&format!("#class={}", "ä".repeat(1000)), "ä…”"),
+    ] {
+        let (state, problems) = State::parse(link);
+        assert_eq!(state, State::default(), "{link}");
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{link}: {problems:?}");
+    }
+    let (state, problems) = State::parse("#steps=0&count=3&nonsense&t=7");
+    assert_eq!((problems.len(), state.count, state.t), (2, 3, 7), "what is right is taken all the same");
+}
+
+#[test]
+fn what_the_model_does_not_allow_is_moved_and_said() {
+    let (mut state, problems) = State::parse("#t=5000&steps=2000&class=12");
+    assert!(problems.is_empty(), "another model might allow it");
+    let moved = state.fit(LIMITS);
+    assert_eq!(moved.len(), 3, "{moved:?}");
+    assert_eq!((state.t, state.steps, state.class), (1000, 1000, Class::Each));
+    let mut state = State { class: Class::None, ..State::default() };
+    assert_eq!(state.fit(Limits { none: false, ..LIMITS }).len(), 1);
+    assert_eq!(state.class, Class::Each);
+}
+
+#[test]
+fn no_text_breaks_it() {
+    let mut rng = Rng::new(9);
+    let alphabet: Vec<char> = "#&=%+-.eE019tsteps countclassNaN\u{0}é😀".chars().collect();
+    for _ in 0..2000 {
+        let text: String = (0..rng.below(60) + 1).map(|_| alphabet[rng.below(alphabet.len())]).collect();
+        let (mut state, _) = State::parse(&text);
+        state.fit(LIMITS);
+        assert!(state.t <= 1000 && (1..=1000).contains(&state.steps) && (1..=16).contains(&state.count), "{text:?}");
+        assert!((0.0..=5.0).contains(&state.guidance) && (0.0..=1.0).contains(&state.eta), "{text:?}");
+    }
+}
+
+#[test]
+fn classes_take_turns() {
+    let turn: Vec<_> = (0..12).map(|image| Class::Each.of(image, 10)).collect();
+    assert_eq!(turn[..3], [Some(0), Some(1), Some(2)]);
+    assert_eq!(turn[10..], [Some(0), Some(1)]);
+    assert_eq!((Class::Each.of(3, 0), Class::None.of(3, 10), Class::One(4).of(3, 10)), (None, None, Some(4)));
+}

@@ -1,0 +1,183 @@
+//! Sampling sessions: diffusers' runs, the same run in other portions or begun in the middle, and what is refused.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod support;
+
+use noisette::checkpoint::{Checkpoint, read_dir, read_tensors};
+use noisette::diffusion::{Sampler, SamplerKind};
+use noisette::engine::Engine;
+use noisette::playground::{Frame, Noise, Session, Settings, sampler_config, start_noise};
+use noisette::tensor::{nchw_to_nhwc, nhwc_to_nchw};
+use pollster::block_on;
+use support::{compare, noise};
+
+fn golden(name: &str) -> String {
+    format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn model(name: &str) -> Checkpoint {
+    read_dir(golden(name)).expect("a diffusers folder")
+}
+
+fn session(name: &str) -> Session {
+    Session::new(Engine::Cpu(None), model(name)).expect("the parameters fit")
+}
+
+fn settings(
+    name: &str,
+    classes: &[Option<usize>],
+    guidance: f64,
+    kind: SamplerKind,
+    steps: usize,
+    eta: f64,
+) -> Settings {
+    Settings { classes: classes.to_vec(), guidance, sampler: sampler_config(&model(name).scheduler, kind, steps, eta) }
+}
+
+fn frames(session: &mut Session) -> Vec<Frame> {
+    std::iter::from_fn(|| block_on(session.step()).expect("a step")).collect()
+}
+
+fn f64s(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+#[test]
+fn noise_has_the_bits_it_has_in_a_browser() {
+    assert_eq!(noise::fingerprint(), noise::FINGERPRINT);
+}
+
+#[test]
+fn runs_are_diffusers() {
+    use SamplerKind::{Ddim, Ddpm};
+    for (folder, file, kind, eta) in [
+        ("rgb", "ddpm", Ddpm, 0.0),
+        ("rgb", "ddim", Ddim, 0.0),
+        ("grey", "ddpm", Ddpm, 0.0),
+        ("grey", "ddim", Ddim, 0.0),
+        ("grey", "guided", Ddim, 0.5),
+    ] {
+        let tensors = read_tensors(golden(&format!("{folder}/sample_{file}.safetensors"))).expect("a golden");
+        let (_, x) = tensors.f32("x_T", 4).expect("the start");
+        let (_, drawn) = tensors.f32("noise", 5).expect("noise");
+        let (states_shape, states) = tensors.f32("x", 5).expect("states");
+        let (_, timesteps) = tensors.i64("timesteps", 1).expect("timesteps");
+        let guidance = tensors.f32("guidance", 1).map_or(1.0, |(_, w)| f64::from(w[0]));
+        let classes: Vec<Option<usize>> = match tensors.i64("class_labels", 1) {
+            Ok((_, labels)) => labels.iter().map(|&label| Some(label as usize)).collect(),
+            Err(_) => vec![None; states_shape[1]],
+        };
+        let settings = settings(folder, &classes, guidance, kind, states_shape[0], eta);
+        for images_at_once in [1, 16] {
+            let mut session = session(folder);
+            session.set_images_at_once(images_at_once);
+            let shape = session.image_shape().with_n(classes.len());
+            let steps = drawn.chunks_exact(x.len()).map(|z| nchw_to_nhwc(z, shape)).collect();
+            let noise = Noise::Given { x: nchw_to_nhwc(x, shape), steps: Some(steps), seed: 0 };
+            session.start(&settings, noise).expect("a run");
+            let frames = frames(&mut session);
+            assert_eq!(frames.len(), states_shape[0]);
+            for ((frame, state), &timestep) in frames.iter().zip(states.chunks_exact(x.len())).zip(timesteps) {
+                assert_eq!(frame.timestep, timestep as usize);
+                compare::close(&nhwc_to_nchw(&frame.x, shape), &f64s(state), 2e-4)
+                    .unwrap_or_else(|why| panic!("{folder} {file} by {images_at_once}, step {}: {why}", frame.step));
+            }
+            let last = frames.last().expect("a run has steps");
+            assert!(last.x0.iter().all(|v| v.abs() <= 1.0), "x_0 is clipped as the scheduler says");
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_on_from_any_step() {
+    let classes = [Some(1), None, Some(7)];
+    for (kind, eta) in [(SamplerKind::Ddpm, 0.0), (SamplerKind::Ddim, 0.5), (SamplerKind::Ddim, 0.0)] {
+        let settings = settings("grey", &classes, 1.5, kind, 5, eta);
+        let mut session = session("grey");
+        session.start(&settings, Noise::Seed(11)).expect("a run");
+        let whole = frames(&mut session);
+        let again = Noise::Given { x: whole[2].x.clone(), steps: None, seed: 11 };
+        session.start_after(&settings, again, 3).expect("the rest of a run");
+        assert_eq!(frames(&mut session), whole[3..], "{kind:?} goes on as it would have");
+        session.start(&settings, Noise::Seed(12)).expect("a run");
+        assert_ne!(frames(&mut session)[0].x, whole[0].x, "another seed is another run");
+    }
+}
+
+#[test]
+fn seeds_draw_images_in_pytorchs_order() {
+    let mut session = session("rgb");
+    let shape = session.image_shape().with_n(2);
+    let drawn = noisette::rng::Rng::new(3).normals(shape.len());
+    session.start(&settings("rgb", &[None, None], 1.0, SamplerKind::Ddpm, 2, 0.0), Noise::Seed(3)).expect("a run");
+    let x = session.x().expect("a run in progress");
+    assert_eq!(nhwc_to_nchw(x, shape), drawn);
+    assert_eq!(x, start_noise(3, shape));
+}
+
+#[test]
+fn dpm_solver_remembers_one_step() {
+    let settings = settings("grey", &[Some(4)], 1.0, SamplerKind::DpmSolverPp2M, 6, 0.0);
+    let mut session = session("grey");
+    session.start(&settings, Noise::Seed(2)).expect("a run");
+    let mut x = session.x().expect("a run in progress").to_vec();
+    let frames = frames(&mut session);
+    let sampler = Sampler::new(session.schedule(), &settings.sampler).expect("a sampler");
+    assert!(sampler.steps().iter().any(|step| step.d != 0.0), "the case has a step of second order");
+    let mut x0 = vec![0.0; x.len()];
+    for (step, frame) in sampler.steps().iter().zip(&frames) {
+        let predicted = block_on(session.predict(&x, step.timestep, Some(4))).expect("a prediction");
+        let mut next = vec![0.0; x.len()];
+        step.apply(&x, &predicted.epsilon, &[], &mut x0, &mut next);
+        compare::close(&frame.x, &f64s(&next), 1e-5).unwrap_or_else(|why| panic!("step {}: {why}", frame.step));
+        x = next;
+    }
+    assert_eq!(frames.len(), 6);
+}
+
+#[test]
+fn guidance_extrapolates_from_no_class() {
+    let run = |classes: &[Option<usize>], guidance: f64| {
+        let mut session = session("grey");
+        session.start(&settings("grey", classes, guidance, SamplerKind::Ddim, 3, 0.0), Noise::Seed(1)).expect("a run");
+        frames(&mut session).pop().expect("a last frame").x
+    };
+    let (with, without) = (run(&[Some(3)], 1.0), run(&[None], 1.0));
+    assert_ne!(with, without);
+    assert_eq!(run(&[Some(3)], 0.0), without, "no guidance is no class");
+    compare::close(&run(&[None, None], 3.0)[..without.len()], &f64s(&run(&[None, None], 1.0)[..without.len()]), 1e-6)
+        .expect("nothing to exaggerate");
+    assert_ne!(run(&[Some(3)], 2.0), with);
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let (mut grey, mut rgb) = (session("grey"), session("rgb"));
+    let error = |result: Result<(), noisette::playground::PlaygroundError>| result.expect_err("a refusal").to_string();
+    let ddim =
+        |name, classes: &[Option<usize>], w, steps, eta| settings(name, classes, w, SamplerKind::Ddim, steps, eta);
+    let seed = || Noise::Seed(0);
+    for (message, expected) in [
+        (error(grey.start(&ddim("grey", &[], 1.0, 3, 0.0), seed())), "at least 1 image"),
+        (error(grey.start(&ddim("grey", &[Some(10)], 1.0, 3, 0.0), seed())), "0 to 9, found 10"),
+        (error(grey.start(&ddim("grey", &[Some(1)], f64::NAN, 3, 0.0), seed())), "between -20 and 20, found NaN"),
+        (
+            error(grey.start(&ddim("grey", &[Some(1)], 1.0, 0, 0.0), seed())),
+            "1 to 1000 steps with this schedule, found 0",
+        ),
+        (error(grey.start(&ddim("grey", &[Some(1)], 1.0, 3, 1.5), seed())), "between 0 and 1, found 1.5"),
+        (error(grey.start_after(&ddim("grey", &[Some(1)], 1.0, 3, 0.0), seed(), 4)), "cannot start after step 4"),
+        (error(rgb.start(&ddim("rgb", &[Some(0)], 1.0, 3, 0.0), seed())), "no classes, so class 0"),
+        (
+            error(
+                grey.start(&ddim("grey", &[Some(1)], 1.0, 3, 0.0), Noise::Given { x: vec![0.0], steps: None, seed: 0 }),
+            ),
+            "x_T has 1 values, expected 64",
+        ),
+        (error(block_on(grey.predict(&[0.0; 64], 1000, None)).map(|_| ())), "0 to 999, found 1000"),
+        (error(block_on(grey.predict(&[0.0; 63], 1, None)).map(|_| ())), "x_t has 63 values, expected 64"),
+    ] {
+        assert!(message.contains(expected), "“{message}” does not say “{expected}”");
+    }
+    assert!(block_on(grey.step()).expect("nothing to do").is_none(), "a refused run does not begin");
+}
