@@ -79,6 +79,10 @@ pub struct Gpu {
 }
 
 impl Gpu {
+    #[cfg_attr(
+        target_arch = "wasm32",
+        allow(clippy::arc_with_non_send_sync, reason = "a tab's GPU stays on the thread that opened it")
+    )]
     /// Opens the fastest adapter. A software adapter (llvmpipe, SwiftShader, WARP) is an error unless allowed.
     pub async fn open(allow_software: bool) -> Result<Self, GpuError> {
         let device = Device::open(allow_software).await?;

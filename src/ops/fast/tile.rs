@@ -121,18 +121,12 @@ impl Tiles {
         }
     }
 
-    /// How many rows a tile of `vectors` vectors holds at most.
+    /// How many rows a tile of `vectors` vectors holds at most: what fits the registers beside a row of B.
     pub fn max_rows(&self, vectors: usize) -> usize {
         match self.isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
-                if vectors == 4 {
-                    7
-                } else {
-                    14
-                }
-            }
-            _ => 6,
+            Isa::Avx512 => (28 / vectors).min(14),
+            _ => (12 / vectors).min(6),
         }
     }
 
