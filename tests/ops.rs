@@ -5,6 +5,9 @@ mod support;
 
 use noisette::engine::cpu::{Program, interpret};
 use noisette::graph::{Graph, Id};
+use noisette::model::config::UnetConfig;
+use noisette::model::step::{prediction, training_loss};
+use noisette::ops::fuse;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
 use std::collections::HashMap;
@@ -75,7 +78,8 @@ fn every_op_agrees_with_its_reference() {
 /// Sizes at which the fast paths change their way: full and broken vectors, tiles and strips.
 #[test]
 fn convolutions_of_real_sizes_agree_with_the_reference() {
-    let rows: [(Shape, usize, usize, usize, (usize, usize)); 22] = [
+    type Row = (Shape, usize, usize, usize, (usize, usize));
+    let rows: [Row; 22] = [
         // x, co, kernel, stride, padding
         (s(1, 28, 28, 1), 32, 3, 1, (1, 1)),
         (s(2, 28, 28, 16), 16, 3, 1, (1, 1)),
@@ -364,7 +368,7 @@ fn optimizer_ops_give_what_one_works_out_by_hand() {
     close(&squares, &[7.0, 2.5, 1.0], "lerp of squares");
 }
 
-/// Half of a training step's products are gradients of weights, and fusing changes how they are written, not how many.
+/// Fusing changes how products are written, not how many there are.
 #[test]
 fn multiplications_are_counted() {
     let x = s(2, 6, 5, 7);
@@ -372,4 +376,11 @@ fn multiplications_are_counted() {
     assert_eq!(graph.multiply_adds(), 3 * 2 * 3 * 3 * 9 * 7 * 9, "forward, and as much for each gradient");
     let (graph, _) = random(&[s(2, 3, 5, 6); 3], |g, l| g.attention(l[0], l[1], l[2], 2));
     assert_eq!(graph.multiply_adds(), (2 + 4) * 2 * 15 * 15 * 6, "two products forward, four backward");
+
+    let config = UnetConfig::digits();
+    let one = prediction(&config, s(1, 28, 28, 1)).multiply_adds();
+    assert!((189_000_000..192_000_000).contains(&one), "the digits' network takes 0.19 GMAC per image, not {one}");
+    let (loss, _) = training_loss(&config, s(4, 28, 28, 1), false);
+    assert_eq!(loss.multiply_adds(), 4 * one);
+    assert_eq!(fuse(&loss).multiply_adds(), 4 * one);
 }

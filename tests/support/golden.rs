@@ -23,14 +23,15 @@ pub fn tensors(net: &str, file: &str) -> TensorFile {
     checkpoint::read_tensors(dir(net).join(file)).expect("the golden file is sound")
 }
 
-/// Every engine, software adapters included. Having no adapter is a failure: a test that skips itself proves nothing.
-pub fn engines() -> Vec<(&'static str, Engine)> {
-    let open = |choice| {
-        pollster::block_on(Engine::open(choice)).unwrap_or_else(|error| {
-            panic!("{error}: these tests need an adapter, such as lavapipe from Debian's mesa-vulkan-drivers")
-        })
-    };
-    vec![("cpu", open(Choice::Cpu)), ("gpu", open(Choice::Gpu))]
+/// The engines by their names on the command line.
+pub const ENGINES: [&str; 2] = ["cpu", "gpu"];
+
+/// An engine, on a software adapter if need be. Having no adapter is a failure: a test that skips itself proves nothing.
+pub fn engine(name: &str) -> Engine {
+    let choice: Choice = name.parse().expect("an engine's name");
+    pollster::block_on(Engine::open(choice)).unwrap_or_else(|error| {
+        panic!("{error}: these tests need an adapter, such as lavapipe from Debian's mesa-vulkan-drivers")
+    })
 }
 
 /// Fractions `[N, C, H, W]`: their NHWC shape and values.

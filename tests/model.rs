@@ -1,0 +1,325 @@
+//! PyTorch and diffusers against both engines: predictions, losses, gradients, optimizer steps, sampling runs.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod support;
+
+use noisette::checkpoint::{self, SchedulerConfig, TensorFile};
+use noisette::diffusion::{Prediction, Sampler, SamplerKind};
+use noisette::engine::{Engine, Program};
+use noisette::graph::Graph;
+use noisette::model::step::prediction;
+use noisette::model::unet::sinusoid;
+use noisette::playground::{Noise, Session, Settings, sampler_config};
+use noisette::tensor::{Shape, nchw_to_nhwc, nhwc_to_nchw};
+use noisette::train::optimizer::gradients;
+use noisette::train::{TrainOptions, Trainer};
+use serde_json::Value;
+use support::golden::{self, ENGINES, NETS, engine, images, integers, largest, relative, series};
+
+/// A program with a golden network's weights.
+fn compile(engine: &Engine, net: &str, graph: &Graph) -> Program {
+    let specs = graph.parameters();
+    let weights = golden::checkpoint(net).load_parameters(&specs).expect("the golden weights fit");
+    let mut program = engine.compile(graph).expect("the graph compiles");
+    for (spec, values) in specs.iter().zip(&weights) {
+        program.write(&spec.name, values).expect("the parameter is there");
+    }
+    program
+}
+
+fn write(program: &mut Program, leaf: &str, values: &[f32]) {
+    program.write(leaf, values).unwrap_or_else(|error| panic!("{leaf}: {error}"));
+}
+
+fn read(program: &mut Program, name: &str) -> Vec<f32> {
+    pollster::block_on(program.read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Writes the timesteps' sinusoid and, for a class model, the labels of a golden file.
+fn write_conditions(program: &mut Program, net: &str, file: &TensorFile) {
+    let times: Vec<f32> = integers(file, "timestep").iter().map(|&t| t as f32).collect();
+    write(program, "sinusoid", &sinusoid(&golden::checkpoint(net).config, &times));
+    let labels: Vec<f32> = integers(file, "class_labels").iter().map(|&label| label as f32).collect();
+    assert_eq!(labels.is_empty(), !program.has_leaf("class_labels"));
+    if !labels.is_empty() {
+        write(program, "class_labels", &labels);
+    }
+}
+
+#[test]
+fn predictions_are_pytorchs() {
+    for name in ENGINES {
+        let engine = engine(name);
+        for net in NETS {
+            let file = golden::tensors(net, "predict.safetensors");
+            let (shape, x) = images(&file, "sample");
+            let mut program = compile(&engine, net, &prediction(&golden::checkpoint(net).config, shape));
+            write(&mut program, "sample", &x);
+            write_conditions(&mut program, net, &file);
+            program.run().expect("it runs");
+            let error = largest(&read(&mut program, "eps"), &images(&file, "eps").1);
+            assert!(error <= 1e-4, "{name}, {net}: the prediction is off by {error:.1e}");
+        }
+    }
+}
+
+#[test]
+fn losses_and_gradients_are_pytorchs() {
+    for name in ENGINES {
+        let engine = engine(name);
+        for net in NETS {
+            let file = golden::tensors(net, "gradients.safetensors");
+            let checkpoint = golden::checkpoint(net);
+            let (shape, x_0) = images(&file, "sample");
+            let graph = gradients(&checkpoint.config, shape, false);
+            let mut program = compile(&engine, net, &graph);
+            let schedule = checkpoint.scheduler.schedule().expect("a schedule");
+            let pair = |t: usize| [schedule.sqrt_alpha_bar(t) as f32, schedule.sqrt_one_minus_alpha_bar(t) as f32];
+            let coefficients: Vec<f32> = integers(&file, "timestep").into_iter().flat_map(pair).collect();
+            write(&mut program, "x_0", &x_0);
+            write(&mut program, "noise", &images(&file, "noise").1);
+            write(&mut program, "noise_coefficients", &coefficients);
+            write_conditions(&mut program, net, &file);
+            program.run().expect("it runs");
+
+            let error = relative(&read(&mut program, "loss"), file.f32("loss", 1).expect("a loss").1);
+            assert!(error <= 1e-5, "{name}, {net}: the loss is off by {error:.1e}");
+            let specs = graph.parameters();
+            let found: Vec<_> = specs.iter().map(|spec| read(&mut program, &format!("grad.{}", spec.name))).collect();
+            let found = checkpoint::store_parameters(&specs, &found);
+            assert_eq!(found.len(), file.tensors.keys().filter(|name| name.starts_with("grad.")).count());
+            for (parameter, (shape, gradient)) in found {
+                let (expected_shape, expected) =
+                    file.f32(&format!("grad.{parameter}"), shape.len()).expect("PyTorch has this gradient");
+                assert_eq!(shape, expected_shape);
+                if parameter.ends_with("to_k.bias") {
+                    // Zero but for rounding: every row of the softmax ignores what is added to all of its logits.
+                    assert!(gradient.iter().all(|g| g.abs() <= 1e-5), "{name}, {net}: {parameter} has a gradient");
+                    continue;
+                }
+                let error = relative(&gradient, expected);
+                assert!(error <= 1e-3, "{name}, {net}: the gradient of {parameter} is off by {error:.1e}");
+            }
+        }
+    }
+}
+
+/// Ten steps of Adam on given batches: losses, gradient norms, and what has changed after three steps.
+#[test]
+fn adams_steps_are_pytorchs() {
+    for name in ENGINES {
+        let engine = engine(name);
+        for (net, prefix, max_grad_norm) in [
+            ("rgb", "", f64::INFINITY),
+            ("grey", "", f64::INFINITY),
+            ("rgb", "clipped_", 1.0),
+            ("grey", "clipped_", 1.0),
+        ] {
+            let what = format!("{name}, {net}{}", if prefix.is_empty() { "" } else { ", clipped" });
+            let file = golden::tensors(net, "adam.safetensors");
+            let golden = golden::checkpoint(net);
+            let (shape, x_0) = series(&file, "sample");
+            let (_, noise) = series(&file, "noise");
+            let timesteps = integers(&file, "timestep");
+            let labels = integers(&file, "class_labels");
+            let options = TrainOptions {
+                batch: shape.n(),
+                lr: 1e-3,
+                warmup: 0,
+                cosine_decay: false,
+                max_grad_norm,
+                ..TrainOptions::default()
+            };
+            let graph = gradients(&golden.config, shape, false);
+            let start = golden.load_parameters(&graph.parameters()).expect("the golden weights fit");
+            let schedule = golden.scheduler.schedule().expect("a schedule");
+            let config = &golden.config;
+            let mut trainer =
+                Trainer::new(&engine, config, schedule, Prediction::Epsilon, options, &start).expect("a trainer");
+
+            let n = shape.n();
+            let kept = vec![false; n]; // no label is dropped
+            let (mut losses, mut norms, mut change) = (Vec::new(), Vec::new(), Vec::new());
+            for step in 0..x_0.len() {
+                let labels = labels.get(step * n..(step + 1) * n).unwrap_or_default();
+                let timesteps = &timesteps[step * n..(step + 1) * n];
+                let step_with = trainer.step_with(&x_0[step], labels, timesteps, &kept, &noise[step]);
+                let report = pollster::block_on(step_with).expect("a step");
+                losses.push(report.loss);
+                norms.push(report.grad_norm);
+                if step == 2 {
+                    let now = pollster::block_on(trainer.weights(false)).expect("the weights");
+                    let difference =
+                        |(now, start): (Vec<f32>, &Vec<f32>)| now.iter().zip(start).map(|(a, b)| a - b).collect();
+                    change = now.into_iter().zip(&start).map(difference).collect();
+                }
+            }
+            let expected = |kind: &str| file.f32(&format!("{prefix}{kind}"), 1).expect("PyTorch's ten").1;
+            assert_eq!(losses.len(), 10);
+            for (kind, found) in [("losses", &losses), ("norms", &norms)] {
+                for (step, (found, expected)) in found.iter().zip(expected(kind)).enumerate() {
+                    let error = relative(&[*found], &[*expected]);
+                    assert!(error <= 1e-4, "{what}: {kind}, step {step}: {found}, expected {expected}");
+                }
+            }
+            let changes = checkpoint::store_parameters(trainer.parameters(), &change);
+            let mut compared = 0;
+            for (parameter, (shape, change)) in &changes {
+                // Adam makes full steps of the rounding noise that is a key bias's gradient.
+                if parameter.ends_with("to_k.bias") {
+                    continue;
+                }
+                let Ok((_, expected)) = file.f32(&format!("{prefix}change.{parameter}"), shape.len()) else {
+                    assert!(net == "rgb" && !prefix.is_empty(), "PyTorch's change of {parameter} is there");
+                    continue;
+                };
+                let error = relative(change, expected);
+                assert!(error <= 2e-3, "{what}: the change of {parameter} is off by {error:.1e}");
+                compared += 1;
+            }
+            assert!(compared > 50 || (net == "rgb" && !prefix.is_empty()), "{what}: {compared} parameters");
+        }
+    }
+}
+
+/// Whole runs through the networks, with diffusers' noise.
+///
+/// From x_T on, these untrained networks amplify a rounding error of ε (1e-6) by 1/√ᾱ and more, here and in PyTorch alike.
+/// So each step is compared from diffusers' own previous state, and the whole run with room for that.
+#[test]
+fn sampling_runs_are_diffusers() {
+    let runs = [
+        ("rgb", "ddpm", SamplerKind::Ddpm, 0.0),
+        ("rgb", "ddim", SamplerKind::Ddim, 0.0),
+        ("grey", "ddpm", SamplerKind::Ddpm, 0.0),
+        ("grey", "ddim", SamplerKind::Ddim, 0.0),
+        ("grey", "guided", SamplerKind::Ddim, 0.5),
+    ];
+    for engine_name in ENGINES {
+        for (net, file, kind, eta) in runs {
+            let what = format!("{engine_name}, {net}, {file}");
+            let file = golden::tensors(net, &format!("sample_{file}.safetensors"));
+            let (shape, x_t) = images(&file, "x_T");
+            let (_, expected) = series(&file, "x");
+            let (_, noise) = series(&file, "noise");
+            let mut checkpoint = golden::checkpoint(net);
+            checkpoint.config.sample_size = [shape.h(), shape.w()];
+            let labels = integers(&file, "class_labels");
+            let settings = Settings {
+                classes: (0..shape.n()).map(|i| labels.get(i).copied()).collect(),
+                guidance: file.f32("guidance", 1).map_or(1.0, |(_, values)| f64::from(values[0])),
+                sampler: sampler_config(&checkpoint.scheduler, kind, expected.len(), eta),
+            };
+            let mut session = Session::new(engine(engine_name), checkpoint).expect("a session");
+            let given = |x: &[f32]| Noise::Given { x: x.to_vec(), steps: Some(noise.clone()), seed: 0 };
+
+            session.start(&settings, given(&x_t)).expect("a run");
+            let mut timesteps = Vec::new();
+            while let Some(frame) = pollster::block_on(session.step()).expect("a step") {
+                let error = largest(&frame.x, &expected[frame.step - 1]);
+                assert!(error <= 3e-4, "{what}: after {} steps x is off by {error:.1e}", frame.step);
+                timesteps.push(frame.timestep);
+            }
+            assert_eq!(timesteps, integers(&file, "timesteps"), "{what}");
+
+            for (step, expected) in expected.iter().enumerate() {
+                let before = if step == 0 { &x_t } else { &series(&file, "x").1[step - 1] };
+                session.start_after(&settings, given(before), step).expect("a run");
+                let frame = pollster::block_on(session.step()).expect("a step").expect("a step is left");
+                let error = largest(&frame.x, expected);
+                assert!(error <= 1e-5, "{what}: step {} is off by {error:.1e}", frame.step);
+            }
+        }
+    }
+}
+
+/// The noise that the golden script and this test both work out.
+struct Lcg(u64);
+
+impl Lcg {
+    fn values(&mut self, n: usize) -> Vec<f32> {
+        let mut next = || {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((self.0 >> 40) as f64 / f64::from(1 << 24) - 0.5) as f32
+        };
+        (0..n).map(|_| next() * 12f32.sqrt()).collect()
+    }
+}
+
+/// The exact denoiser of data ~ N(mean, 0.64), mean = 0.3 in the first channel and 0.2 less in each further one; x is NCHW.
+fn gaussian_model(x: &[f32], shape: Shape, alpha_bar: f64, prediction: Prediction) -> Vec<f32> {
+    let (signal, noise) = (alpha_bar.sqrt() as f32, (1.0 - alpha_bar).sqrt() as f32);
+    let alpha_bar = alpha_bar as f32;
+    let variance = alpha_bar * 0.64 + (1.0 - alpha_bar);
+    let output = |(i, &x): (usize, &f32)| {
+        let mean = 0.3 - 0.2 * (i / shape.pixels() % shape.c()) as f32;
+        let eps = noise * (x - signal * mean) / variance;
+        let x0 = (signal * 0.64 * x + (1.0 - alpha_bar) * mean) / variance;
+        match prediction {
+            Prediction::Epsilon => eps,
+            Prediction::Sample => x0,
+            Prediction::VPrediction => signal * eps - noise * x0,
+        }
+    };
+    x.iter().enumerate().map(output).collect()
+}
+
+/// The schedulers alone, through each engine's reverse step, with a network whose answer is known.
+#[test]
+fn scheduler_trajectories_are_diffusers() {
+    let text = std::fs::read(golden::dir("trajectories.json")).expect("the golden cases");
+    let cases: Vec<Value> = serde_json::from_slice(&text).expect("JSON");
+    let file = checkpoint::read_tensors(golden::dir("trajectories.safetensors")).expect("the golden states");
+    assert!(cases.len() >= 16);
+    for engine_name in ENGINES {
+        let engine = engine(engine_name);
+        for case in &cases {
+            let name = case["name"].as_str().expect("a name");
+            let scheduler = SchedulerConfig::from_json(case["scheduler"].to_string().as_bytes()).expect("a scheduler");
+            let number = |key: &str| case[key].as_u64().expect("a number") as usize;
+            let steps = number("steps");
+            if engine_name == "gpu" && steps == 1000 && name != "ddpm_1000" {
+                continue; // one of the long ones is enough there: the coefficients come from the same place
+            }
+            let eta = case["eta"].as_f64().expect("eta");
+            let (extents, _) = file.f32(&format!("{name}.x_T"), 4).expect("x_T");
+            let shape = Shape::new(extents[0], extents[2], extents[3], extents[1]);
+            let config = sampler_config(&scheduler, scheduler.kind, steps, eta);
+            let schedule = scheduler.schedule().expect("a schedule");
+            let sampler = Sampler::new(&schedule, &config).expect("a sampler");
+            assert_eq!(sampler.timesteps(), integers(&file, &format!("{name}.timesteps")), "{name}");
+
+            let mut g = Graph::new();
+            let [x, output, noise] = ["x", "output", "noise"].map(|leaf| match leaf {
+                "x" => g.state(leaf, shape),
+                _ => g.input(leaf, shape),
+            });
+            let coefficients = g.input("coefficients", Shape::vector(9));
+            let next = g.reverse_step(x, output, noise, coefficients);
+            g.assign(x, next);
+            let mut program = engine.compile(&g).expect("the graph compiles");
+
+            let mut lcg = Lcg(case["lcg_seed"].as_u64().expect("a seed"));
+            let mut state = lcg.values(shape.len());
+            write(&mut program, "x", &nchw_to_nhwc(&state, shape));
+            let kept: Vec<usize> =
+                case["kept"].as_array().expect("a list").iter().map(|k| k.as_u64().expect("a step") as usize).collect();
+            let (_, expected) = file.f32(&format!("{name}.x"), 5).expect("the states");
+            assert_eq!(expected.len(), kept.len() * shape.len());
+            let tolerance = if scheduler.kind == SamplerKind::Ddim { 1e-5 } else { 2e-4 };
+            for (i, step) in sampler.steps().iter().enumerate() {
+                let alpha_bar = schedule.alpha_bar(step.timestep);
+                let answer = gaussian_model(&state, shape, alpha_bar, scheduler.prediction_type);
+                write(&mut program, "output", &nchw_to_nhwc(&answer, shape));
+                write(&mut program, "noise", &nchw_to_nhwc(&lcg.values(shape.len()), shape));
+                write(&mut program, "coefficients", &step.packed());
+                program.run().expect("it runs");
+                state = nhwc_to_nchw(&read(&mut program, "x"), shape);
+                if let Some(k) = kept.iter().position(|&kept| kept == i) {
+                    let error = largest(&state, &expected[k * shape.len()..][..shape.len()]);
+                    assert!(error <= tolerance, "{engine_name}, {name}: step {i} is off by {error:.1e}");
+                }
+            }
+        }
+    }
+}
