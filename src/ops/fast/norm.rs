@@ -32,9 +32,10 @@ for_each_isa! {
         sum.fill(0.0);
         product.fill(0.0);
         for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact(c)) {
-            for i in 0..c {
-                sum[i] += dy[i];
-                product[i] += dy[i] * (x[i] - mean[i]);
+            let sums = sum.iter_mut().zip(product.iter_mut());
+            for (((s, p), (&x, &dy)), &m) in sums.zip(x.iter().zip(dy)).zip(mean) {
+                *s += dy;
+                *p += dy * (x - m);
             }
         }
     }
@@ -43,8 +44,8 @@ for_each_isa! {
     fn affine(x: &[f32], a: &[f32], b: &[f32], out: &mut [f32]) {
         let c = a.len();
         for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
-            for i in 0..c {
-                out[i] = x[i] * a[i] + b[i];
+            for (((o, &x), &a), &b) in out.iter_mut().zip(x).zip(a).zip(b) {
+                *o = x * a + b;
             }
         }
     }
@@ -53,9 +54,9 @@ for_each_isa! {
     fn affine_silu(x: &[f32], a: &[f32], b: &[f32], out: &mut [f32]) {
         let c = a.len();
         for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
-            for i in 0..c {
-                let y = x[i] * a[i] + b[i];
-                out[i] = y / (1.0 + exp(-y));
+            for (((o, &x), &a), &b) in out.iter_mut().zip(x).zip(a).zip(b) {
+                let y = x * a + b;
+                *o = y / (1.0 + exp(-y));
             }
         }
     }
@@ -64,8 +65,8 @@ for_each_isa! {
     fn affine2(x: &[f32], dy: &[f32], a: &[f32], b: &[f32], d: &[f32], out: &mut [f32]) {
         let c = a.len();
         for ((x, dy), out) in x.chunks_exact(c).zip(dy.chunks_exact(c)).zip(out.chunks_exact_mut(c)) {
-            for i in 0..c {
-                out[i] = dy[i] * a[i] + x[i] * b[i] + d[i];
+            for ((o, (&x, &dy)), ((&a, &b), &d)) in out.iter_mut().zip(x.iter().zip(dy)).zip(a.iter().zip(b).zip(d)) {
+                *o = dy * a + x * b + d;
             }
         }
     }
