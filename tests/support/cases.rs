@@ -137,14 +137,14 @@ pub fn all() -> Vec<Case> {
         (s(2, 4, 3, 5), s(3, 2, 5, 9), 1, (1, 1)),
         (s(2, 35, 3, 12), s(1, 3, 12, 4), 1, (1, 1)),
         (s(5, 1, 1, 6), s(1, 1, 6, 11), 1, (0, 0)),
-        (s(70, 1, 2, 20), s(1, 1, 20, 12), 1, (0, 0)),
-        (s(4, 13, 13, 9), s(3, 3, 9, 20), 1, (1, 1)),
+        (s(70, 1, 2, 12), s(1, 1, 12, 12), 1, (0, 0)),
+        (s(4, 11, 11, 17), s(3, 3, 17, 20), 1, (1, 1)),
     ] {
         let leaves = [(x, Normal(1.0)), (w, Normal(0.5)), (Shape::vector(w.c()), Normal(1.0))];
         r.row("conv2d", &leaves, |g, l| g.conv2d(l[0], l[1], l[2], stride, padding));
     }
     // A bias for each image.
-    for (x, w) in [(s(3, 5, 3, 6), s(3, 3, 6, 5)), (s(2, 3, 5, 3), s(1, 1, 3, 9))] {
+    for (x, w) in [(s(3, 5, 3, 6), s(3, 3, 6, 5)), (s(3, 1, 5, 3), s(1, 1, 3, 9))] {
         let leaves = [(x, Normal(1.0)), (w, Normal(0.5)), (s(x.n(), 1, 1, w.c()), Normal(1.0))];
         r.row("conv2d", &leaves, |g, l| g.conv2d(l[0], l[1], l[2], 1, (w.n() / 2, w.n() / 2)));
     }
@@ -155,7 +155,7 @@ pub fn all() -> Vec<Case> {
         (s(2, 4, 3, 8), 2),
         (s(3, 5, 2, 1), 1),
         (s(2, 9, 8, 12), 3),
-        (s(3, 7, 11, 6), 2),
+        (s(3, 5, 11, 6), 2),
         (s(2, 2, 3, 3), 3),
         (s(2, 2, 3, 10), 5),
     ] {
@@ -192,8 +192,13 @@ pub fn all() -> Vec<Case> {
         let leaves = [(x, Normal(1.0)), (x, Normal(1.0)), (x, Normal(1.0))];
         r.row("attention", &leaves, |g, l| g.attention(l[0], l[1], l[2], heads));
     }
+    // Logits of a few hundred, of which exp alone would make infinity.
+    let x = s(2, 2, 3, 4);
+    r.row("attention", &[(x, Normal(20.0)), (x, Normal(9.0)), (x, Normal(1.0))], |g, l| {
+        g.attention(l[0], l[1], l[2], 1)
+    });
 
-    for x in [s(2, 3, 5, 3), s(3, 7, 11, 6)] {
+    for x in [s(2, 3, 5, 3), s(3, 5, 11, 6)] {
         r.row("silu", &[(x, Normal(3.0))], |g, l| g.silu(l[0]));
         r.row("add", &[(x, Normal(1.0)), (x, Normal(1.0))], |g, l| g.add(l[0], l[1]));
         r.row("scale", &[(x, Normal(1.0))], |g, l| g.scale(l[0], -0.3));
@@ -216,16 +221,16 @@ pub fn all() -> Vec<Case> {
         r.row("concat", &[(a, Normal(1.0)), (b, Normal(1.0))], |g, l| g.concat(l[0], l[1]));
     }
     for (c, start, count) in [(8, 1, 5), (9, 4, 4), (7, 0, 3), (6, 3, 3), (12, 5, 7)] {
-        r.row("slice_channels", &[(s(2, 9, 11, c), Normal(1.0))], |g, l| g.slice_channels(l[0], start, count));
+        r.row("slice_channels", &[(s(2, 8, 11, c), Normal(1.0))], |g, l| g.slice_channels(l[0], start, count));
     }
 
     // Repeated labels, the last row, and labels beyond the table, which pick it too.
-    for (rows, c) in [(5, 6), (13, 126), (1, 1)] {
+    for (rows, c) in [(5, 6), (13, 106), (1, 1)] {
         let labels = (s(13, 1, 1, 1), Given(&[0.0, 4.0, 2.0, 4.0, 10.0, 7.0, 12.0]));
         r.row("embedding", &[(s(1, 1, rows, c), Normal(1.0)), labels], |g, l| g.embedding(l[0], l[1]));
     }
 
-    for x in [s(2, 3, 5, 3), s(3, 7, 11, 6)] {
+    for x in [s(2, 3, 5, 3), s(3, 5, 11, 6)] {
         let w = (Shape::SCALAR, Given(&[2.5]));
         r.row("guidance", &[(x.with_n(2 * x.n()), Data), w], |g, l| g.guidance(l[0], l[1]));
         let k = (Shape::vector(9), Given(&[1.2, -0.7, 0.9, 0.4, 0.8, 0.3, 0.6, -0.5, 0.2]));

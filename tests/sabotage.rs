@@ -1,0 +1,216 @@
+//! Can the comparison in `tests/kernels.rs` fail? Every kernel is broken in every place by rule (a sign, an index, a bound,
+//! a factor, a number), and some case has to notice.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod support;
+
+use noisette::engine::gpu::KERNELS;
+use std::collections::BTreeMap;
+use std::time::Instant;
+use support::cases;
+use support::gpu::{self, Bench, Prepared};
+
+/// A kernel with one place broken.
+struct Mutant {
+    /// The line, counted from one, and what it says now.
+    place: String,
+    source: String,
+}
+
+/// Ways to break an expression: what is replaced by what. `#` stands for a number, `@` for an operand.
+const RULES: &[(&str, &str)] = &[
+    (" + ", " - "),
+    (" - ", " + "),
+    (" += ", " -= "),
+    (" *= ", " /= "),
+    (" / ", " * "),
+    (" % ", " / "),
+    (" < ", " <= "),
+    (" < ", " + 1u < "),
+    (" <= ", " < "),
+    (" > ", " >= "),
+    (" >= ", " > "),
+    (" == ", " != "),
+    (" & ", " | "),
+    (" && ", " || "),
+    ("min(", "max("),
+    ("max(", "min("),
+    ("0.0", "1.0"),
+    ("1.0", "2.0"),
+    ("0u", "1u"),
+    ("1u", "2u"),
+    ("2u", "3u"),
+    ("3u", "4u"),
+    ("4u", "5u"),
+    (".x", ".y"),
+    (".y", ".z"),
+    (".z", ".w"),
+    (".w", ".x"),
+    ("!earlier", "earlier"),
+];
+
+const CLAMP: &str = "the bound keeps a read inside its buffer; what is read is thrown away";
+const IDLE: &str = "one more turn, which adds nothing";
+const SHIFT: &str = "softmax does not see what is added to all logits of a row";
+const FORGOTTEN: &str = "multiplied by e^-1e30 = 0 at the first key";
+const RANGE: &str = "a maximum that only guards against overflow, of numbers that happen not to need it";
+const RACE: &str = "wrong only in an order of invocations that this adapter does not choose";
+const SAME: &str = "invocations for which it would differ write nothing, or the same";
+
+/// Broken places that need not be noticed: the kernel's name begins so, the line holds this, and why.
+const SURVIVORS: &[(&str, &str, &str)] = &[
+    ("attention", "vec4<u32>(p.tokens + 1u)) * c4", CLAMP),
+    ("attention", "min(tile + t, p.tokens + 1u)", CLAMP),
+    ("conv2d", "min(qa + 1u, co4 + 1u)", CLAMP),
+    ("conv2d", "vec4<u32>(pixels + 1u)", CLAMP),
+    ("conv2d", "let at = select(vec4<u32>(1u),", CLAMP),
+    ("conv2d_grad_input", "min(channels_a, vec4<u32>(p.ci + 1u))", CLAMP),
+    ("conv2d_grad_input", "min(channels_b, vec4<u32>(p.ci + 1u))", CLAMP),
+    ("conv2d_grad_weight", "min(c + 1u, ci4 + 1u)", CLAMP),
+    ("conv2d_grad_weight", "min(q + 1u, co4 + 1u)", CLAMP),
+    ("group_norm_grad_input", "vec4<u32>(p.c + 1u)", CLAMP),
+    ("attention", "4u * chunk <= end", IDLE),
+    ("attention", "tile <= p.tokens", IDLE),
+    ("group_norm_stats", "4u * q <= end", IDLE),
+    ("attention", "return select(vec4<f32>(1.0), v,", SHIFT),
+    ("attention", "var logit = vec4<f32>(1.0)", SHIFT),
+    ("attention", "var sum = vec4<f32>(1.0)", FORGOTTEN),
+    ("attention", "var norm = 1.0", FORGOTTEN),
+    ("attention", "s <= 64u", RANGE),
+    ("attention", "s + 1u < 64u", RANGE),
+    ("attention_lse", "best = max(bests[t], bests[t - half])", RANGE),
+    ("", "if (t <= half)", RACE),
+    ("", "if (t != 0u)", RACE),
+    ("", "if (t == 1u)", RACE),
+    ("attention_lse", "if (t <= 4u && first + t < p.tokens)", RACE),
+    ("attention_lse", "if (t < 5u && first + t < p.tokens)", RACE),
+    ("conv2d_grad_weight", "if (t <= 4u && row < p.ci && q < co4)", RACE),
+    ("conv2d_grad_weight", "if (t < 5u && row < p.ci && q < co4)", RACE),
+    ("attention", "r >= begin / 5u", RACE),
+    ("attention", "vec4<u32>(0u, 1u, 2u, 4u) < vec4<u32>(begin)", SAME),
+    ("attention", "first + mine <= p.tokens", SAME),
+    ("attention_lse", "bests[0][t % 5u]", SAME),
+    ("attention_lse", "sums[0][t % 5u]", SAME),
+];
+
+/// All ways to break a kernel.
+fn mutants(source: &str) -> Vec<Mutant> {
+    let lines: Vec<&str> = source.lines().collect();
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let code = line.split(" //").next().unwrap_or_default();
+        let declares = ["//", "@", "var<", "struct", "fn ", "    @builtin"].iter().any(|word| code.starts_with(word));
+        if declares || (code.contains("u32,") || code.contains("f32,")) && !code.contains('(') {
+            continue;
+        }
+        for broken in broken_lines(code) {
+            let mut text = lines.clone();
+            text[number] = &broken;
+            found.push(Mutant { place: format!("{}: {}", number + 1, broken.trim()), source: fused(&text) });
+        }
+    }
+    found
+}
+
+fn broken_lines(code: &str) -> Vec<String> {
+    let is_loop = code.trim_start().starts_with("for (");
+    let is_bound = code.trim_start().starts_with("let end = ");
+    let mut found = Vec::new();
+    let allowed = |rule: &str| match rule {
+        // A loop whose step is broken never ends; one whose end lies before its start nearly never does.
+        _ if is_loop => [" < ", " <= "].contains(&rule),
+        " + " => !is_bound,
+        _ => true,
+    };
+    for (from, to) in RULES.iter().filter(|(from, _)| allowed(from)) {
+        for (at, _) in code.match_indices(from) {
+            // 64u is not 4u.
+            let before = code[..at].chars().last().unwrap_or(' ');
+            if from.starts_with(|c: char| c.is_ascii_digit())
+                && (before.is_ascii_digit() || before == '.' || before == 'e')
+            {
+                continue;
+            }
+            found.push(format!("{}{to}{}", &code[..at], &code[at + from.len()..]));
+        }
+    }
+    if !is_loop {
+        // Drop a factor: a name with its components and index, a number, or a parenthesis.
+        for (at, _) in code.match_indices(" * ") {
+            let rest = &code[at + 3..];
+            let mut depth = 0;
+            let end = rest.find(|c: char| {
+                match c {
+                    '(' | '[' => depth += 1,
+                    ')' | ']' => depth -= 1,
+                    _ => {}
+                }
+                depth < 0 || depth == 0 && !(c.is_alphanumeric() || "_.)]".contains(c))
+            });
+            found.push(format!("{}{}", &code[..at], &rest[end.unwrap_or(rest.len())..]));
+        }
+    }
+    found
+}
+
+/// The text with a fuse in every loop that has no barrier, so that no mutant runs for ever.
+fn fused(lines: &[&str]) -> String {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        text.push_str(line);
+        text.push('\n');
+        if line.trim_start().starts_with("for (") {
+            let body = lines[number + 1..].iter().take_while(|inner| indent(inner) > indent(line) || inner.is_empty());
+            if !body.into_iter().any(|inner| inner.contains("workgroupBarrier")) {
+                text.push_str("fuse += 1u; if (fuse > 1000u) { break; }\n");
+            }
+        }
+    }
+    text + "var<private> fuse: u32;\n"
+}
+
+fn is_valid(source: &str) -> bool {
+    let Ok(module) = naga::front::wgsl::parse_str(source) else { return false };
+    let flags = naga::valid::ValidationFlags::all();
+    naga::valid::Validator::new(flags, naga::valid::Capabilities::empty()).validate(&module).is_ok()
+}
+
+#[test]
+fn broken_kernels_are_noticed() {
+    let bench = Bench::open();
+    let mut instances: BTreeMap<&str, Vec<Prepared>> = BTreeMap::new();
+    for instance in cases::all().iter().flat_map(gpu::instances) {
+        instances.entry(instance.kernel).or_default().push(bench.prepare(instance));
+    }
+    let (mut tried, mut failures) = (0, Vec::new());
+    let mut excused = vec![false; SURVIVORS.len()];
+    for (name, source) in KERNELS {
+        let start = Instant::now();
+        let instances = instances.get_mut(name).unwrap_or_else(|| panic!("no case uses {name}"));
+        instances.sort_by_key(|prepared| prepared.instance.size());
+        let whole = bench.pipeline(&fused(&source.lines().collect::<Vec<_>>())).expect("the kernel compiles");
+        for prepared in instances.iter() {
+            bench.check(&whole, prepared).unwrap_or_else(|why| panic!("{name} fails unbroken: {why}"));
+        }
+        let mut count = 0;
+        for mutant in mutants(source).iter().filter(|mutant| is_valid(&mutant.source)) {
+            count += 1;
+            let excuse = SURVIVORS.iter().position(|(k, line, _)| name.starts_with(k) && mutant.place.contains(line));
+            if let Some(excuse) = excuse {
+                excused[excuse] = true;
+                continue;
+            }
+            let pipeline = bench.pipeline(&mutant.source).unwrap_or_else(|e| panic!("{name}, {}: {e}", mutant.place));
+            if instances.iter().all(|prepared| bench.check(&pipeline, prepared).is_ok()) {
+                failures.push(format!("{name}.wgsl:{}", mutant.place));
+            }
+        }
+        assert!(count > 0, "{name} was not broken anywhere");
+        println!("{name}: {count} mutants, {} instances, {:.1} s", instances.len(), start.elapsed().as_secs_f32());
+        tried += count;
+    }
+    let stale: Vec<_> = SURVIVORS.iter().zip(excused).filter(|(_, excused)| !excused).map(|(entry, _)| entry).collect();
+    assert!(stale.is_empty(), "no kernel can be broken so any more: {stale:?}");
+    assert!(failures.is_empty(), "{} of {tried} broken kernels go unnoticed:\n{}", failures.len(), failures.join("\n"));
+}
