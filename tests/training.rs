@@ -1,0 +1,230 @@
+//! The trainer: the same losses everywhere, whatever happens in between, and a sentence where it cannot go on.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod support;
+
+use noisette::checkpoint::Checkpoint;
+use noisette::engine::Engine;
+use noisette::model::init::initialise;
+use noisette::model::step::training_loss;
+use noisette::rng::Rng;
+use noisette::tensor::Shape;
+use noisette::train::{StepReport, TrainOptions, Trainer};
+use std::collections::HashMap;
+use support::golden::{self, ENGINES, engine, relative};
+
+/// A batch of three images of 8×8.
+const SHAPE: Shape = Shape::new(3, 8, 8, 1);
+
+fn options() -> TrainOptions {
+    TrainOptions { batch: 3, steps: 10, lr: 2e-3, warmup: 4, seed: 5, label_dropout: 0.4, ..TrainOptions::default() }
+}
+
+/// A trainer of the class-conditional golden network, from start values of a seed.
+fn trainer_of(engine: &Engine, options: TrainOptions) -> Trainer {
+    let Checkpoint { config, scheduler, .. } = golden::checkpoint("grey");
+    let (graph, _) = training_loss(&config, SHAPE, false);
+    let schedule = scheduler.schedule().expect("a schedule");
+    let weights = initialise(&graph, options.seed);
+    Trainer::new(engine, &config, schedule, scheduler.prediction_type, options, &weights).expect("a trainer")
+}
+
+/// Step `k`'s pictures and classes.
+fn batch(k: u64) -> (Vec<f32>, Vec<usize>) {
+    let mut rng = Rng::stream(99, k);
+    let x_0 = rng.normals(SHAPE.len()).into_iter().map(|x| x.clamp(-1.0, 1.0)).collect();
+    (x_0, (0..SHAPE.n()).map(|_| rng.below(10)).collect())
+}
+
+fn step(trainer: &mut Trainer) -> StepReport {
+    let (x_0, labels) = batch(trainer.step_count());
+    pollster::block_on(trainer.step(&x_0, &labels)).expect("a step")
+}
+
+fn steps(trainer: &mut Trainer, count: usize) -> Vec<StepReport> {
+    (0..count).map(|_| step(trainer)).collect()
+}
+
+fn state(trainer: &mut Trainer) -> HashMap<String, Vec<f32>> {
+    pollster::block_on(trainer.state()).expect("the state").into_iter().collect()
+}
+
+/// The bits of all values, so that NaN equals itself and −0 does not equal 0.
+fn bits(state: &HashMap<String, Vec<f32>>) -> Vec<(&String, Vec<u32>)> {
+    let mut all: Vec<_> = state.iter().map(|(name, v)| (name, v.iter().map(|x| x.to_bits()).collect())).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn both_engines_have_the_same_ten_losses() {
+    let [cpu, gpu] = ENGINES.map(|name| steps(&mut trainer_of(&engine(name), options()), 10));
+    for (cpu, gpu) in cpu.iter().zip(&gpu) {
+        let loss = relative(&[gpu.loss], &[cpu.loss]);
+        let norm = relative(&[gpu.grad_norm], &[cpu.grad_norm]);
+        assert!(loss <= 1e-4 && norm <= 1e-4, "{cpu:?} and {gpu:?}");
+        assert!(cpu.loss > 0.0 && cpu.grad_norm > 0.0 && cpu.lr == gpu.lr, "{cpu:?} and {gpu:?}");
+    }
+    assert!(cpu.windows(2).all(|pair| pair[0].loss != pair[1].loss), "every step has a batch of its own");
+}
+
+#[test]
+fn a_resumed_run_is_the_unbroken_one_to_the_bit() {
+    for name in ENGINES {
+        let engine = engine(name);
+        let mut unbroken = trainer_of(&engine, options());
+        let losses = steps(&mut unbroken, 6);
+
+        let mut first = trainer_of(&engine, options());
+        steps(&mut first, 3);
+        let saved = state(&mut first);
+        drop(first);
+        // Whatever it did before is overwritten.
+        let mut second = trainer_of(&engine, options());
+        steps(&mut second, 1);
+        second.restore(3, |name| saved.get(name).map(Vec::as_slice)).expect("its own state");
+        assert_eq!(steps(&mut second, 3), losses[3..], "{name}");
+        assert_eq!(bits(&state(&mut second)), bits(&state(&mut unbroken)), "{name}");
+    }
+}
+
+#[test]
+fn a_state_of_another_model_is_refused() {
+    let mut trainer = trainer_of(&engine("cpu"), options());
+    let mut saved = state(&mut trainer);
+    let moment = saved.keys().find(|name| name.starts_with("adam_v.")).expect("second moments").clone();
+    saved.get_mut(&moment).expect("it").push(0.0);
+    for _ in 0..2 {
+        let error = trainer.restore(3, |name| saved.get(name).map(Vec::as_slice)).expect_err("it does not fit");
+        assert!(error.to_string().contains(&moment), "{error}");
+        saved.remove(&moment);
+    }
+    assert_eq!(trainer.step_count(), 0);
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    let engine = engine("cpu");
+    let run = |seed: u64| steps(&mut trainer_of(&engine, TrainOptions { seed, ..options() }), 4);
+    assert_eq!(run(5), run(5));
+    let (a, b) = (run(5), run(6));
+    assert!(a.iter().zip(&b).all(|(a, b)| a.loss != b.loss));
+}
+
+/// With everything random held fast, the loss of one batch goes towards zero.
+#[test]
+fn one_batch_is_learned_by_heart() {
+    let options = TrainOptions { lr: 5e-3, warmup: 0, cosine_decay: false, ..options() };
+    let mut trainer = trainer_of(&engine("cpu"), options);
+    let (x_0, labels) = batch(0);
+    let noise = Rng::new(1).normals(SHAPE.len());
+    let mut losses = Vec::new();
+    for _ in 0..250 {
+        let step = trainer.step_with(&x_0, &labels, &[700, 300, 900], &[false; 3], &noise);
+        losses.push(pollster::block_on(step).expect("a step").loss);
+    }
+    let last = losses[losses.len() - 1];
+    assert!(last.is_finite() && last < 0.05 * losses[0], "from {} to {last}", losses[0]);
+}
+
+#[test]
+fn what_is_no_number_stops_training_with_a_sentence() {
+    for name in ENGINES {
+        let mut trainer = trainer_of(&engine(name), options());
+        step(&mut trainer);
+        let (mut x_0, labels) = batch(1);
+        x_0[7] = f32::NAN;
+        let error = pollster::block_on(trainer.step(&x_0, &labels)).expect_err("the loss is not a number");
+        let text = error.to_string();
+        assert!(text.contains("step 2") && text.contains("NaN") && text.contains("learning rate"), "{name}: {text}");
+        assert_eq!(trainer.step_count(), 1, "{name}: the step does not count");
+    }
+}
+
+#[test]
+fn a_dropped_label_is_the_label_that_means_none() {
+    let engine = engine("cpu");
+    let (x_0, labels) = batch(0);
+    let noise = Rng::new(1).normals(SHAPE.len());
+    let loss = |labels: &[usize], dropped: [bool; 3]| {
+        let mut trainer = trainer_of(&engine, options());
+        let step = trainer.step_with(&x_0, labels, &[10, 500, 990], &dropped, &noise);
+        pollster::block_on(step).expect("a step").loss
+    };
+    let none = golden::checkpoint("grey").config.null_class.expect("a label that means none");
+    assert_eq!(loss(&labels, [false, true, true]), loss(&[labels[0], none, none], [false; 3]));
+    assert_ne!(loss(&labels, [false, true, true]), loss(&labels, [false; 3]));
+}
+
+/// The share of dropped labels in training is the one asked for: with all dropped, labels do not matter, with none they do.
+#[test]
+fn labels_are_dropped_as_often_as_asked() {
+    let engine = engine("cpu");
+    let loss = |label_dropout: f64, labels: [usize; 3]| {
+        let mut trainer = trainer_of(&engine, TrainOptions { label_dropout, ..options() });
+        pollster::block_on(trainer.step(&batch(0).0, &labels)).expect("a step").loss
+    };
+    assert_eq!(loss(1.0, [1, 2, 3]), loss(1.0, [4, 5, 6]));
+    assert_ne!(loss(0.0, [1, 2, 3]), loss(0.0, [4, 5, 6]));
+}
+
+/// ema ← ema + (1 − decay)·(weights − ema), with the decay approached as (1 + n)/(10 + n).
+#[test]
+fn the_average_follows_the_weights() {
+    for name in ENGINES {
+        let mut trainer = trainer_of(&engine(name), TrainOptions { ema_decay: 0.25, ..options() });
+        let read = |trainer: &mut Trainer, averaged: bool| {
+            pollster::block_on(trainer.weights(averaged)).expect("the weights").concat()
+        };
+        let mut average: Vec<f64> = read(&mut trainer, true).into_iter().map(f64::from).collect();
+        for n in 1..=4 {
+            step(&mut trainer);
+            let decay = f64::min(0.25, (1.0 + f64::from(n)) / (10.0 + f64::from(n)));
+            for (a, w) in average.iter_mut().zip(read(&mut trainer, false)) {
+                *a += (1.0 - decay) * (f64::from(w) - *a);
+            }
+        }
+        let expected: Vec<f32> = average.iter().map(|&a| a as f32).collect();
+        let error = relative(&read(&mut trainer, true), &expected);
+        assert!(error <= 1e-6, "{name}: {error}");
+    }
+}
+
+#[test]
+fn the_learning_rate_rises_and_falls() {
+    let options = TrainOptions { lr: 1.0, warmup: 10, steps: 110, ..options() };
+    let trainer = trainer_of(&engine("cpu"), options.clone());
+    for (step, expected) in [(1, 0.1), (5, 0.5), (10, 1.0), (60, 0.5), (110, 0.0), (500, 0.0)] {
+        let found = trainer.learning_rate(step);
+        assert!((found - expected).abs() <= 1e-12, "step {step}: {found}, expected {expected}");
+    }
+    let steady = trainer_of(&engine("cpu"), TrainOptions { cosine_decay: false, warmup: 0, ..options });
+    assert_eq!((steady.learning_rate(1), steady.learning_rate(110)), (1.0, 1.0));
+}
+
+#[test]
+fn start_values_come_from_the_seed_and_have_the_spread_of_pytorchs() {
+    let (graph, _) = training_loss(&golden::checkpoint("grey").config, SHAPE, false);
+    let weights = initialise(&graph, 3);
+    assert_eq!(weights, initialise(&graph, 3));
+    let other = initialise(&graph, 4);
+    let mut varied = 0;
+    for ((spec, values), other) in graph.parameters().iter().zip(&weights).zip(&other) {
+        let affine = spec.name.contains("norm");
+        if affine {
+            let expected = if spec.name.ends_with("weight") { 1.0 } else { 0.0 };
+            assert!(values.iter().all(|&v| v == expected), "{}", spec.name);
+            continue;
+        }
+        assert_ne!(values, other, "{}", spec.name);
+        if values.len() >= 200 && !spec.name.contains("class_embedding") {
+            let bound = 1.0 / (values.len() as f64 / spec.shape.c() as f64).sqrt();
+            let variance = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len() as f64;
+            let expected = bound * bound / 3.0;
+            assert!((variance / expected - 1.0).abs() <= 0.3, "{}: {variance}, expected {expected}", spec.name);
+            assert!(values.iter().all(|v| f64::from(v.abs()) <= bound * 1.000_001), "{}", spec.name);
+            varied += 1;
+        }
+    }
+    assert!(varied > 5, "{varied} weights are large enough to tell");
+}
