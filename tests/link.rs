@@ -37,7 +37,7 @@ fn every_state_survives_its_link() {
 #[test]
 fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
     for (link, expected) in [
-        ("#steps=0", "steps must be 1 to"),
+        ("#steps=0", "steps must be a whole number of at least 1, not “0”"),
         ("#steps=many", "not “many”"),
         ("#count=17", "count must be 1 to 16, not “17”"),
         ("#count=-1", "count must be 1 to 16"),
@@ -50,7 +50,7 @@ fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
         ("#sampler=magic", "sampler is ddpm, ddim or dpmsolver++, not “magic”"),
         ("#engine=tpu", "engine is auto, gpu or cpu, not “tpu”"),
         ("#theme=dark", "a setting “theme” that this page does not know"),
-        ("#t", "t must be 0 to"),
+        ("#t", "t must be a whole number"),
         ("#t=%ff", "not readable text"),
         ("#t=%2", "not readable text"),
         (&format!("#class={}", "ä".repeat(1000)), "ä…”"),

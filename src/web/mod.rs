@@ -20,9 +20,6 @@ mod wire;
 #[cfg(target_arch = "wasm32")]
 mod worker;
 
-#[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
-compile_error!("the page is built with simd128: leave RUSTFLAGS unset, so that .cargo/config.toml applies");
-
 /// Starts the page or the worker, whichever this is.
 #[cfg(target_arch = "wasm32")]
 pub fn main() {

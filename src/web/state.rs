@@ -143,7 +143,7 @@ impl State {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "picture" => self.picture = Some(within(key, value, 0..=PICTURES - 1)?),
-            "t" => self.t = within(key, value, 0..=ANY_TIMESTEPS)?,
+            "t" => self.t = at_least(key, value, 0)?,
             "noise" => self.noise = within(key, value, SEEDS)?,
             "class" => {
                 self.class =
@@ -156,7 +156,7 @@ impl State {
                     }
             }
             "sampler" => self.sampler = among(key, value, SamplerKind::from_name(value), "ddpm, ddim or dpmsolver++")?,
-            "steps" => self.steps = within(key, value, 1..=ANY_TIMESTEPS)?,
+            "steps" => self.steps = at_least(key, value, 1)?,
             "seed" => self.seed = within(key, value, SEEDS)?,
             "count" => self.count = within(key, value, COUNTS)?,
             "guidance" => self.guidance = within(key, value, GUIDANCE)?,
@@ -212,6 +212,12 @@ where
 {
     let number = text.trim().parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| format!("{name} must be {} to {}, not {}", range.start(), range.end(), shorten(text)))
+}
+
+/// t or steps, whose end only the model knows.
+fn at_least(name: &str, text: &str, least: usize) -> Result<usize, String> {
+    within(name, text, least..=ANY_TIMESTEPS)
+        .map_err(|_| format!("{name} must be a whole number of at least {least}, not {}", shorten(text)))
 }
 
 fn among<T>(name: &str, text: &str, found: Option<T>, names: &str) -> Result<T, String> {

