@@ -95,7 +95,8 @@ async fn a_prediction_is_pytorchs() {
         program.write("class_labels", &numbers(labels)).expect("labels");
         program.run().expect("a run");
         let found = program.read("eps").await.expect("noise");
-        compare::close(&found, &f64s(&nchw_to_nhwc(expected, shape)), 1e-4).expect(engine.describe().engine);
+        compare::close(&found, &f64s(&nchw_to_nhwc(expected, shape)), 1e-4)
+            .unwrap_or_else(|why| panic!("{}: {why}", engine.describe().engine));
     }
 }
 
