@@ -333,6 +333,11 @@ fn a_seed_gives_the_documented_noise_on_every_engine() {
     file.insert_f32("noise", &[4, 3, 1, 8, 8], noise);
     let init = folder.write("init.safetensors", &file);
     assert_eq!(found, run(&format!("--init {init} --sampler ddpm --engine cpu")));
+    // The network takes other sizes than the one it was made for.
+    let mut wide = TensorFile::new();
+    wide.insert_f32("x_T", &[2, 1, 4, 6], vec![0.3; 48]);
+    let wide = folder.write("wide.safetensors", &wide);
+    assert_eq!(run(&format!("--init {wide} --sampler ddim --steps 2 --engine cpu")).len(), 48);
     // Without the steps' noise it is drawn as if x_T had been drawn, too.
     file.tensors.remove("noise");
     let init = folder.write("init.safetensors", &file);

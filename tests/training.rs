@@ -4,6 +4,7 @@
 mod support;
 
 use noisette::checkpoint::Checkpoint;
+use noisette::diffusion::Prediction;
 use noisette::engine::Engine;
 use noisette::model::init::initialise;
 use noisette::model::step::training_loss;
@@ -139,6 +140,15 @@ fn what_is_no_number_stops_training_with_a_sentence() {
         assert!(text.contains("step 2") && text.contains("NaN") && text.contains("learning rate"), "{name}: {text}");
         assert_eq!(trainer.step_count(), 1, "{name}: the step does not count");
     }
+}
+
+#[test]
+fn a_model_that_predicts_x_0_is_refused() {
+    let Checkpoint { config, scheduler, .. } = golden::checkpoint("grey");
+    let schedule = scheduler.schedule().expect("a schedule");
+    let trainer = Trainer::new(&engine("cpu"), &config, schedule, Prediction::Sample, options(), &[]);
+    let text = trainer.err().expect("there is no loss for it").to_string();
+    assert!(text.contains("sample") && text.contains("epsilon"), "{text}");
 }
 
 #[test]

@@ -93,6 +93,12 @@ pub enum TrainError {
         /// What it was.
         value: f32,
     },
+    /// A model that predicts something there is no loss for.
+    #[error("a model that predicts {found} cannot be trained here: expected epsilon or v_prediction")]
+    Prediction {
+        /// What its scheduler_config.json says that it predicts.
+        found: &'static str,
+    },
     /// Tensors of a saved state that do not belong to this model.
     #[error("the saved training state has no tensor {name:?} of {expected} values")]
     State {
@@ -129,7 +135,11 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         let [height, width] = config.sample_size;
         let shape = Shape::new(options.batch, height, width, config.channels);
-        let velocity = prediction == Prediction::VPrediction;
+        let velocity = match prediction {
+            Prediction::Epsilon => false,
+            Prediction::VPrediction => true,
+            Prediction::Sample => return Err(TrainError::Prediction { found: prediction.name() }),
+        };
         let graph = training_step(config, shape, velocity);
         let mut program = engine.compile(&graph)?;
         let parameters = graph.parameters();
