@@ -8,7 +8,7 @@
 //! | 1 | [`graph`] | a computation as plain data, and its gradient as a longer graph |
 //! | 2 | [`ops`] | one operation a file: meaning, shape, gradient, GPU dispatch |
 //! | 3 | [`model`], [`engine`], [`checkpoint`], [`data`] | the UNet, the two engines, diffusers folders, data sets |
-//! | 4 | [`train`], [`playground`] | the trainer, the state behind the page |
+//! | 4 | [`train`], [`playground`], [`selftest`] | the trainer, the state behind the page, the check of a machine |
 //! | 5 | `cli` (native), `web` (wasm) | the command line, the page |
 
 pub mod checkpoint;
@@ -22,6 +22,7 @@ pub mod model;
 pub mod ops;
 pub mod playground;
 pub mod rng;
+pub mod selftest;
 pub mod tensor;
 pub mod train;
 pub mod web;

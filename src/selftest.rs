@@ -1,0 +1,198 @@
+//! Does this machine compute rightly, and how fast: every op of training and sampling on an engine against the
+//! references, and the time of a prediction. The page's "Check this machine" and its benchmark are this.
+
+use crate::engine::cpu::interpret;
+use crate::engine::{Engine, EngineError};
+use crate::graph::{Graph, Id, NodeKind};
+use crate::model::config::UnetConfig;
+use crate::model::step::{prediction, sampling_step};
+use crate::model::unet::sinusoid;
+use crate::model::{config::BlockType, init::initialise};
+use crate::rng::Rng;
+use crate::tensor::Shape;
+use crate::train::optimizer::training_step;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// The largest error that passes, relative to the largest value of a result.
+pub const TOLERANCE: f64 = 1e-4;
+
+/// How many results of each op are compared.
+const RESULTS_PER_OP: usize = 6;
+
+/// What became of one op.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpReport {
+    /// The op, which is also the kernel's name.
+    pub op: String,
+    /// Results compared.
+    pub results: usize,
+    /// The largest error among them, relative to the largest value of the result; `None` if one was not a number.
+    pub error: Option<f64>,
+    /// Whether the error is within [`TOLERANCE`].
+    pub pass: bool,
+}
+
+/// The time of a prediction.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Timing {
+    /// Images at once.
+    pub batch: usize,
+    /// Median milliseconds for all of them.
+    pub ms: f64,
+}
+
+/// A net with every kind of layer, small enough for the slowest adapter.
+fn net() -> UnetConfig {
+    UnetConfig {
+        sample_size: [8, 8],
+        channels: 3,
+        block_out_channels: vec![8, 12],
+        down_block_types: vec![BlockType::Plain, BlockType::Attention],
+        up_block_types: vec![BlockType::Attention, BlockType::Plain],
+        attention_head_dim: Some(4),
+        norm_num_groups: 4,
+        num_class_embeds: Some(5),
+        null_class: Some(4),
+        class_names: Vec::new(),
+        ..UnetConfig::digits()
+    }
+}
+
+/// Values for every leaf that make sense.
+fn leaves(graph: &Graph) -> HashMap<String, Vec<f32>> {
+    let mut rng = Rng::new(11);
+    let parameters = graph.parameters().into_iter().map(|spec| spec.name).zip(initialise(graph, 5));
+    let mut values: HashMap<String, Vec<f32>> = parameters.collect();
+    for node in graph.nodes() {
+        let Some(name) = node.leaf_name() else { continue };
+        let len = node.shape.len();
+        values.entry(name.to_owned()).or_insert_with(|| match name {
+            "class_labels" => (0..len).map(|i| (i % 5) as f32).collect(),
+            "adam" => vec![1e-3, 1.0, 1e-8, 0.0],
+            "m_rate" | "v_rate" | "ema_rate" | "max_norm" => vec![0.25],
+            _ if name.starts_with("adam_v.") => (0..len).map(|_| 0.01 + rng.uniform() as f32).collect(),
+            _ => rng.normals(len),
+        });
+    }
+    values
+}
+
+/// The ops that fusing leaves nothing of in the other graphs.
+fn rest(shape: Shape) -> Graph {
+    let mut g = Graph::new();
+    let x = g.input("x", shape);
+    let e = g.input("e", Shape::new(shape.n(), 1, 1, shape.c()));
+    let sum = g.add_channels(x, e);
+    let scaled = g.scale(sum, -0.3);
+    g.output("y", scaled);
+    g
+}
+
+/// The graph with some results of every op as its outputs, named `op/node`, and no others.
+fn with_results(mut graph: Graph, found: &mut BTreeMap<&'static str, usize>) -> Graph {
+    let live = graph.live();
+    let mut results = Vec::new();
+    for (i, node) in graph.nodes().iter().enumerate() {
+        if let NodeKind::Op { op, .. } = &node.kind
+            && live[i]
+        {
+            let count = found.entry(op.name()).or_default();
+            if *count < RESULTS_PER_OP {
+                *count += 1;
+                results.push((format!("{}/{i}", op.name()), Id(i as u32)));
+            }
+        }
+    }
+    for (name, id) in results {
+        graph.output(&name, id);
+    }
+    graph
+}
+
+/// Compares every op of a training step and of a guided sampling step on `engine` with its f64 reference.
+///
+/// # Errors
+/// Those of the engine; a wrong result is a report, not an error.
+pub async fn check_ops(engine: &Engine) -> Result<Vec<OpReport>, EngineError> {
+    let shape = Shape::new(2, 8, 8, 3);
+    let mut found = BTreeMap::new();
+    let mut reports: BTreeMap<String, OpReport> = BTreeMap::new();
+    for graph in [training_step(&net(), shape, true), sampling_step(&net(), shape, true), rest(shape)] {
+        let graph = with_results(graph, &mut found);
+        let leaves = leaves(&graph);
+        let mut program = engine.compile(&graph)?;
+        for (name, values) in &leaves {
+            program.write(name, values)?;
+        }
+        program.run()?;
+        let wide = leaves.into_iter().map(|(name, v)| (name, v.into_iter().map(f64::from).collect())).collect();
+        let expected = interpret::<f64>(&graph, &wide);
+        for (name, _) in graph.outputs() {
+            let Some((op, _)) = name.split_once('/') else { continue };
+            let error = relative_error(&program.read(name).await?, &expected[name]);
+            let first = || OpReport { op: op.to_owned(), results: 0, error: Some(0.0), pass: true };
+            let report = reports.entry(op.to_owned()).or_insert_with(first);
+            report.results += 1;
+            report.error = report.error.zip(error).map(|(a, b)| a.max(b));
+            report.pass = report.error.is_some_and(|error| error <= TOLERANCE);
+        }
+    }
+    Ok(reports.into_values().collect())
+}
+
+/// The largest error relative to the largest expected value, unless something is not a number.
+fn relative_error(found: &[f32], expected: &[f64]) -> Option<f64> {
+    let finite = found.len() == expected.len() && found.iter().all(|v| v.is_finite());
+    let scale = expected.iter().fold(1e-3, |max: f64, v| max.max(v.abs()));
+    let error = || found.iter().zip(expected).fold(0.0, |max: f64, (&f, &e)| max.max((f64::from(f) - e).abs()));
+    finite.then(|| error() / scale)
+}
+
+/// The median time of `runs` predictions of `batch` images, after one that is not counted; `now` is a clock in
+/// milliseconds. Weights are random: they do not change the time.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn time_prediction(
+    engine: &Engine,
+    config: &UnetConfig,
+    batch: usize,
+    runs: usize,
+    now: impl Fn() -> f64,
+) -> Result<Timing, EngineError> {
+    let [h, w] = config.sample_size;
+    let graph = prediction(config, Shape::new(batch, h, w, config.channels));
+    let mut program = engine.compile(&graph)?;
+    for (spec, values) in graph.parameters().iter().zip(initialise(&graph, 1)) {
+        program.write(&spec.name, &values)?;
+    }
+    program.write("sample", &Rng::new(2).normals(batch * h * w * config.channels))?;
+    program.write("sinusoid", &sinusoid(config, &vec![500.0; batch]))?;
+    if program.has_leaf("class_labels") {
+        program.write("class_labels", &vec![0.0; batch])?;
+    }
+    let mut times = Vec::with_capacity(runs);
+    for _ in 0..=runs {
+        let start = now();
+        program.run()?;
+        program.read("eps").await?;
+        times.push(now() - start);
+    }
+    times.remove(0);
+    times.sort_by(f64::total_cmp);
+    Ok(Timing { batch, ms: times[times.len() / 2] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relative_error;
+
+    #[test]
+    fn what_is_not_a_number_has_no_error_that_could_pass() {
+        assert_eq!(relative_error(&[1.0, 2.0], &[1.0, 2.0]), Some(0.0));
+        assert_eq!(relative_error(&[1.0, 3.0], &[1.0, 2.0]), Some(0.5));
+        assert_eq!(relative_error(&[1.0, f32::NAN], &[1.0, 2.0]), None);
+        assert_eq!(relative_error(&[1.0], &[1.0, 2.0]), None);
+    }
+}
