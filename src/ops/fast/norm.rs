@@ -40,33 +40,34 @@ for_each_isa! {
         }
     }
 
-    /// out = x·a[c] + b[c].
-    fn affine(x: &[f32], a: &[f32], b: &[f32], out: &mut [f32]) {
+    /// out = (x − mean[c])·a[c] + b[c]. The mean goes first: where it is far from zero, x·a − mean·a would lose digits.
+    fn affine(x: &[f32], mean: &[f32], a: &[f32], b: &[f32], out: &mut [f32]) {
         let c = a.len();
         for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
-            for (((o, &x), &a), &b) in out.iter_mut().zip(x).zip(a).zip(b) {
-                *o = x * a + b;
+            for ((o, (&x, &m)), (&a, &b)) in out.iter_mut().zip(x.iter().zip(mean)).zip(a.iter().zip(b)) {
+                *o = (x - m) * a + b;
             }
         }
     }
 
-    /// out = y·σ(y) of y = x·a[c] + b[c].
-    fn affine_silu(x: &[f32], a: &[f32], b: &[f32], out: &mut [f32]) {
+    /// out = y·σ(y) of y = (x − mean[c])·a[c] + b[c].
+    fn affine_silu(x: &[f32], mean: &[f32], a: &[f32], b: &[f32], out: &mut [f32]) {
         let c = a.len();
         for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
-            for (((o, &x), &a), &b) in out.iter_mut().zip(x).zip(a).zip(b) {
-                let y = x * a + b;
+            for ((o, (&x, &m)), (&a, &b)) in out.iter_mut().zip(x.iter().zip(mean)).zip(a.iter().zip(b)) {
+                let y = (x - m) * a + b;
                 *o = y / (1.0 + exp(-y));
             }
         }
     }
 
-    /// out = dy·a[c] + x·b[c] + d[c].
-    fn affine2(x: &[f32], dy: &[f32], a: &[f32], b: &[f32], d: &[f32], out: &mut [f32]) {
+    /// out = dy·a[c] + (x − mean[c])·b[c] + d[c].
+    fn affine2(x: &[f32], dy: &[f32], mean: &[f32], a: &[f32], b: &[f32], d: &[f32], out: &mut [f32]) {
         let c = a.len();
         for ((x, dy), out) in x.chunks_exact(c).zip(dy.chunks_exact(c)).zip(out.chunks_exact_mut(c)) {
-            for ((o, (&x, &dy)), ((&a, &b), &d)) in out.iter_mut().zip(x.iter().zip(dy)).zip(a.iter().zip(b).zip(d)) {
-                *o = dy * a + x * b + d;
+            let factors = mean.iter().zip(a).zip(b.iter().zip(d));
+            for ((o, (&x, &dy)), ((&m, &a), (&b, &d))) in out.iter_mut().zip(x.iter().zip(dy)).zip(factors) {
+                *o = dy * a + (x - m) * b + d;
             }
         }
     }
@@ -131,14 +132,14 @@ impl Fast for Apply {
         let per_group = c / self.groups;
         for_each_chunk(out, self.x.pixels() * c, |n, out| {
             with_scratch(2 * c, |scratch| {
-                let (a, b) = scratch.split_at_mut(c);
+                let (mean, a) = scratch.split_at_mut(c);
                 for i in 0..c {
                     let group = i / per_group;
+                    mean[i] = stat(stats, n, self.groups, group, 0);
                     a[i] = scale[i] * stat(stats, n, self.groups, group, 1);
-                    b[i] = shift[i] - stat(stats, n, self.groups, group, 0) * a[i];
                 }
                 let run = if self.silu { affine_silu } else { affine };
-                run(image(x, self.x, n), a, b, out);
+                run(image(x, self.x, n), mean, a, shift, out);
             });
         });
     }
@@ -187,20 +188,22 @@ impl Fast for GradInput {
         let c = self.x.c();
         let per_group = c / self.groups;
         for_each_chunk(out, self.x.pixels() * c, |n, out| {
-            with_scratch(3 * c, |scratch| {
-                let (a, rest) = scratch.split_at_mut(c);
+            with_scratch(4 * c, |scratch| {
+                let (mean, rest) = scratch.split_at_mut(c);
+                let (a, rest) = rest.split_at_mut(c);
                 let (b, d) = rest.split_at_mut(c);
                 for i in 0..c {
                     let group = i / per_group;
-                    let (mean, rstd) = (stat(stats, n, self.groups, group, 0), stat(stats, n, self.groups, group, 1));
+                    let rstd = stat(stats, n, self.groups, group, 1);
+                    mean[i] = stat(stats, n, self.groups, group, 0);
                     let (first, second) =
                         (stat(means, n, self.groups, group, 0), stat(means, n, self.groups, group, 1));
-                    // r·(γ·dy − first − (x − μ)·r·second), gathered by what multiplies dy, x and nothing.
+                    // r·(γ·dy − first − (x − μ)·r·second), gathered by what multiplies dy, x − μ and nothing.
                     a[i] = rstd * scale[i];
                     b[i] = -rstd * rstd * second;
-                    d[i] = -rstd * first - b[i] * mean;
+                    d[i] = -rstd * first;
                 }
-                affine2(image(x, self.x, n), image(dy, self.x, n), a, b, d, out);
+                affine2(image(x, self.x, n), image(dy, self.x, n), mean, a, b, d, out);
             });
         });
     }
