@@ -4,7 +4,7 @@
 //! probabilities P from the row-wise log-sum-exp instead of keeping them (Dao et al. 2022).
 
 use super::fast::attention as fast;
-use crate::graph::{Dispatch, Fast, Graph, Id, Op, View};
+use crate::graph::{Dispatch, Fast, Graph, Id, Op, View, WORKGROUP};
 use crate::reference;
 use crate::tensor::Shape;
 use num_traits::Float;
@@ -20,6 +20,8 @@ struct Params {
     head_dim: u32,
     /// Heads one workgroup sees to: all of them where heads share a `vec4<f32>`, else one.
     heads_per_group: u32,
+    /// `vec4<f32>` of a token's result one workgroup works on at a time: 2, 4, 8 or 16.
+    width: u32,
     /// 1/√d.
     scale: f32,
 }
@@ -34,16 +36,19 @@ impl Heads {
     fn dispatch(self, shader: &'static str, q: Shape) -> Dispatch {
         let head_dim = q.c() / self.heads;
         let heads_per_group = if head_dim.is_multiple_of(4) { 1 } else { self.heads };
+        let width = head_dim.div_ceil(4).next_power_of_two().clamp(2, 16);
         let params = Params {
             n: q.n() as u32,
             tokens: q.pixels() as u32,
             heads: self.heads as u32,
             head_dim: head_dim as u32,
             heads_per_group: heads_per_group as u32,
+            width: width as u32,
             scale: 1.0 / (head_dim as f32).sqrt(),
         };
-        // One workgroup per image, head (or all heads) and four tokens.
-        Dispatch::groups(shader, &params, q.n() * (self.heads / heads_per_group) * q.pixels().div_ceil(4))
+        // One workgroup per image, head (or all heads) and 64/width tokens.
+        let blocks = q.pixels().div_ceil(WORKGROUP / width);
+        Dispatch::groups(shader, &params, q.n() * (self.heads / heads_per_group) * blocks)
     }
 
     /// Multiplications of `products` products of all queries with all keys, or of the like.
@@ -188,11 +193,11 @@ impl Op for AttentionLse {
 
     reference!();
 
-    fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
-        // One workgroup per image, four heads (a vec4 of the output) and four tokens.
-        let q = inputs[0];
-        let mut dispatch = self.0.dispatch(self.name(), q);
-        dispatch.workgroups = q.n() * self.0.heads.div_ceil(4) * q.pixels().div_ceil(4);
+    fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
+        // One invocation per token and four heads, which share a vec4 of the output.
+        let items = out.vec4_len();
+        let mut dispatch = self.0.dispatch(self.name(), inputs[0]);
+        dispatch.workgroups = items.div_ceil(WORKGROUP);
         dispatch
     }
 

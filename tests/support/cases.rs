@@ -187,15 +187,17 @@ pub fn all() -> Vec<Case> {
         (s(2, 1, 3, 68), 1),
         (s(2, 13, 5, 65), 1),
         (s(5, 4, 3, 8), 4),
+        (s(3, 11, 10, 3), 3),
         (s(2, 3, 1, 1), 1),
     ] {
         let leaves = [(x, Normal(1.0)), (x, Normal(1.0)), (x, Normal(1.0))];
         r.row("attention", &leaves, |g, l| g.attention(l[0], l[1], l[2], heads));
     }
     // Logits of a few hundred, of which exp alone would make infinity.
-    let x = s(2, 2, 3, 4);
-    r.row("attention", &[(x, Normal(20.0)), (x, Normal(9.0)), (x, Normal(1.0))], |g, l| {
-        g.attention(l[0], l[1], l[2], 1)
+    let x = (s(2, 2, 3, 4), Data);
+    r.row("attention", &[x, x, x], |g, l| {
+        let q = g.scale(l[0], 200.0);
+        g.attention(q, l[1], l[2], 1)
     });
 
     for x in [s(2, 3, 5, 3), s(3, 5, 11, 6)] {
