@@ -27,7 +27,7 @@ pub enum GpuError {
     #[error("no GPU was found")]
     NoAdapter,
     /// Only a software adapter, and the caller does not want one.
-    #[error("the only GPU is a software one ({0}), slower than the CPU engine")]
+    #[error("the only GPU is a software one{}, slower than the CPU engine", in_brackets(.0))]
     SoftwareOnly(String),
     /// The adapter is there but cannot be used.
     #[error("the GPU {adapter} cannot be used: {reason}")]
@@ -69,6 +69,11 @@ pub enum GpuError {
     /// Values did not come back.
     #[error("reading from the GPU failed: {0}")]
     Read(String),
+}
+
+/// A name, which browsers may keep to themselves, in brackets.
+fn in_brackets(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" ({name})") }
 }
 
 /// An opened GPU. Clones share the device and its pipelines.
