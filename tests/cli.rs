@@ -598,7 +598,25 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     fail(&format!("{train} --resume"), &["2 steps already"]);
     fail(&format!("{train} --resume --steps 4 --batch 3"), &["keeps its --batch"]);
     fail(&format!("{train} --resume --steps 4 --seed 9"), &["keeps its --seed"]);
+    fail(&format!("{train} --resume --steps 4 --config {config}"), &["--config", "--resume"]);
     assert!(before == fs::read(folder.path("run").join("training_state.safetensors")).expect("the state"));
+    // A model without a run is somebody's work, too.
+    fs::create_dir(folder.path("model")).expect("a folder");
+    fs::write(folder.path("model").join("diffusion_pytorch_model.safetensors"), "precious").expect("a file");
+    let model = format!("train --data {data} --out {} --engine cpu --config {config} --steps 1", folder.text("model"));
+    fail(&model, &["diffusion_pytorch_model.safetensors already", "another --out"]);
+    // A killed run had gone on after its last checkpoint; resumed, it does not log those steps twice.
+    let metrics = folder.path("run").join("metrics.jsonl");
+    let ahead = fs::read_to_string(&metrics).expect("metrics") + "{\"step\":3}\n{\"st";
+    fs::write(&metrics, ahead).expect("it can be written");
+    succeed(&format!("{train} --resume --steps 10"));
+    let steps: Vec<u64> = fs::read_to_string(&metrics)
+        .expect("metrics")
+        .lines()
+        .map(|line| json(line)["step"].as_u64().expect("a step"))
+        .collect();
+    assert_eq!(steps, [1, 10]);
+    let before = fs::read(folder.path("run").join("training_state.safetensors")).expect("the state");
     // A rate that no training survives ends it with a sentence; the run's files stay as they were.
     let hot = folder.text("hot");
     fail(
@@ -606,7 +624,25 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
         &["at step", "lower the learning rate"],
     );
     fs::write(folder.path("run").join("training_state.safetensors"), &before[..before.len() / 2]).expect("cut");
-    fail(&format!("{train} --resume --steps 4"), &["training_state.safetensors", "truncated"]);
+    fail(&format!("{train} --resume --steps 14"), &["training_state.safetensors", "truncated"]);
+}
+
+/// What is written replaces files, but neither links nor devices.
+#[cfg(unix)]
+#[test]
+fn results_do_not_replace_links() {
+    let folder = Folder::new();
+    fs::write(folder.path("target"), "precious").expect("a file");
+    std::os::unix::fs::symlink(folder.path("target"), folder.path("link")).expect("a link");
+    let link = folder.text("link");
+    fail(
+        &format!(
+            "sample --weights {} --count 1 --sampler ddim --steps 2 --engine cpu --out {link}",
+            golden_dir("grey")
+        ),
+        &["link", "a device, a pipe or a link"],
+    );
+    assert_eq!(fs::read_to_string(folder.path("link")).expect("the link's target"), "precious");
 }
 
 /// Ctrl-C in the middle of a long run saves it, and it can be resumed.

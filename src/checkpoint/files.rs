@@ -84,6 +84,11 @@ fn replace_files_with(
         if place.is_dir() {
             return Err(io_error("write", &place, io::ErrorKind::IsADirectory.into()));
         }
+        // A rename would put a file in the place of a device, a pipe or a link.
+        if fs::symlink_metadata(&place).is_ok_and(|found| !found.is_file()) {
+            let reason = io::Error::other("it is a device, a pipe or a link, expected a file or nothing");
+            return Err(io_error("write", &place, reason));
+        }
         let mut file = File::create(&temporary).map_err(|e| io_error("create", &temporary, e))?;
         written.0.push(temporary.clone());
         write(&mut file, contents).and_then(|()| file.sync_all()).map_err(|e| io_error("write", &temporary, e))?;

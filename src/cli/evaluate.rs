@@ -119,7 +119,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             "buckets": rows,
         });
         write_file(path, format!("{report:#}\n").into_bytes())?;
-        eprintln!("saved {}", path.display());
+        say!("saved {}", path.display());
     }
     Ok(())
 }

@@ -53,14 +53,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     checkpoint::write_dir(&args.out, &checkpoint, dtype)?;
     if checkpoint.assumed_scheduler {
-        eprintln!("{} has no scheduler_config.json; diffusers' default was written", args.weights.display());
+        say!("{} has no scheduler_config.json; diffusers' default was written", args.weights.display());
     }
     if dtype == Dtype::F16 {
         let (rms, largest) = rounding_error(&checkpoint, image)?;
-        eprintln!("F16 changes the prediction for noise by {rms:.1e} (root mean square), {largest:.1e} at most");
+        say!("F16 changes the prediction for noise by {rms:.1e} (root mean square), {largest:.1e} at most");
     }
     let bytes = fs::metadata(args.out.join(WEIGHTS_FILE))?.len();
-    eprintln!("saved {}: {bytes} bytes of weights", args.out.display());
+    say!("saved {}: {bytes} bytes of weights", args.out.display());
     Ok(())
 }
 

@@ -87,9 +87,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         output.insert_f32(name, &shape, values);
     }
     let loss = pollster::block_on(program.read("loss"))?;
-    eprintln!("loss {}", loss[0]);
+    say!("loss {}", loss[0]);
     output.insert_f32("loss", &[1], loss);
     checkpoint::write_tensors(&args.out, &output)?;
-    eprintln!("saved {}", args.out.display());
+    say!("saved {}", args.out.display());
     Ok(())
 }

@@ -1,5 +1,13 @@
 //! The command line: one file per subcommand. Errors end here, as one sentence and an exit code.
 
+/// `eprintln!` that does not mind a closed or full stderr.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod batch;
 mod bench;
 mod evaluate;
@@ -55,7 +63,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            say!("error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -65,11 +73,8 @@ pub fn main() -> ExitCode {
 fn open_engine(choice: Choice) -> Result<Engine, EngineError> {
     let engine = pollster::block_on(Engine::open(choice))?;
     let description = engine.describe();
-    eprint!("engine: {} ({})", description.engine, description.adapter);
-    match description.note {
-        Some(note) => eprintln!(", because {note}"),
-        None => eprintln!(),
-    }
+    let note = description.note.map(|note| format!(", because {note}")).unwrap_or_default();
+    say!("engine: {} ({}){note}", description.engine, description.adapter);
     Ok(engine)
 }
 

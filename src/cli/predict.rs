@@ -48,6 +48,6 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut output = TensorFile::new();
     output.insert_f32("eps", &[shape.n(), shape.c(), shape.h(), shape.w()], nhwc_to_nchw(&eps, shape));
     checkpoint::write_tensors(&args.out, &output)?;
-    eprintln!("saved {}", args.out.display());
+    say!("saved {}", args.out.display());
     Ok(())
 }

@@ -141,7 +141,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let settings = settings(&args, &checkpoint, &start)?;
     check_outputs(&args, &checkpoint.config)?;
     if checkpoint.assumed_scheduler {
-        eprintln!("there is no scheduler_config.json: the schedule is diffusers' default");
+        say!("there is no scheduler_config.json: the schedule is diffusers' default");
     }
     let engine = open_engine(args.engine)?;
     let mut session = Session::new(engine, checkpoint)?;
@@ -287,7 +287,7 @@ fn drive(session: &mut Session, keep: bool) -> Result<Trace, Failure> {
     }
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    eprintln!("{steps} steps in {seconds:.1} s, {:.1} ms each", 1e3 * seconds / steps.max(1) as f64);
+    say!("{steps} steps in {seconds:.1} s, {:.1} ms each", 1e3 * seconds / steps.max(1) as f64);
     Ok(trace)
 }
 
@@ -312,7 +312,7 @@ fn write(args: &Args, shape: Shape, x: &[f32], trace: Trace) -> Result<(), Failu
         write_file(path, grid::png(x, shape)?)?;
     }
     for path in [&args.trace, &args.raw, &args.out].into_iter().flatten() {
-        eprintln!("saved {}", path.display());
+        say!("saved {}", path.display());
     }
     Ok(())
 }

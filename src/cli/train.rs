@@ -1,10 +1,10 @@
 //! `train`: from a data set to a diffusers folder.
 
 use super::{Failure, open_engine};
-use crate::checkpoint::{self, Checkpoint, Dtype, SchedulerConfig, TensorFile};
+use crate::checkpoint::{self, Checkpoint, Dtype, SchedulerConfig, TensorFile, WEIGHTS_FILE};
 use crate::data::{self, Batches, Dataset, Split};
 use crate::engine::Choice;
-use crate::model::config::UnetConfig;
+use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::model::{init::initialise, step::training_loss};
 use crate::tensor::Shape;
 use crate::train::{StepReport, TrainOptions, Trainer};
@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long)]
     out: PathBuf,
     /// The net, as diffusers' config.json (UNet2DModel).
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     config: Option<PathBuf>,
     /// Start from the weights of this diffusers folder, with a fresh optimizer.
     #[arg(long, conflicts_with_all = ["resume", "config"])]
@@ -113,7 +113,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         trainer.restore(run.step, |name| state.f32(name, 4).ok().map(|(_, values)| values))?;
     }
     let values: usize = trainer.parameters().iter().map(|spec| spec.shape.len()).sum();
-    eprintln!("{} images of {h}×{w}×{}, {values} parameters", dataset.len(), config.channels);
+    say!("{} images of {h}×{w}×{}, {values} parameters", dataset.len(), config.channels);
     drive(&args.out, &checkpoint, &dataset, &mut trainer, run)
 }
 
@@ -124,6 +124,10 @@ fn start(args: &Args) -> Result<(Checkpoint, Run), Failure> {
     } else {
         if args.out.join(RUN_FILE).exists() {
             let text = "there is a run already: go on with --resume, or choose another --out";
+            return Err(format!("{}: {text}", args.out.display()).into());
+        }
+        if let Some(file) = [WEIGHTS_FILE, CONFIG_FILE].iter().find(|file| args.out.join(file).exists()) {
+            let text = format!("there is a {file} already, which training would overwrite: choose another --out");
             return Err(format!("{}: {text}", args.out.display()).into());
         }
         let checkpoint = match (&args.from, &args.config) {
@@ -194,6 +198,7 @@ fn drive(
     let mut x_0 = vec![0.0; batch * dataset.image_len()];
     fs::create_dir_all(out).map_err(|e| format!("cannot create {}: {e}", out.display()))?;
     let path = out.join(METRICS_FILE);
+    forget_after(&path, run.step).map_err(|e| format!("cannot rewrite {}: {e}", path.display()))?;
     let mut metrics = OpenOptions::new().create(true).append(true).open(&path)?;
 
     let bar = ProgressBar::new(options.steps).with_position(trainer.step_count());
@@ -225,8 +230,19 @@ fn drive(
     }
     save(out, checkpoint, trainer, &run)?;
     bar.abandon();
-    eprintln!("saved {} after step {} of {}", out.display(), run.step, options.steps);
+    say!("saved {} after step {} of {}", out.display(), run.step, options.steps);
     Ok(())
+}
+
+/// Takes lines out of the metrics that come after `step`: a run that was killed had gone on after its last checkpoint.
+fn forget_after(path: &Path, step: u64) -> std::io::Result<()> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
+    let is_before = |line: &&str| {
+        let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
+        value.and_then(|value| value["step"].as_u64()).is_some_and(|s| s <= step)
+    };
+    let kept: String = text.lines().filter(is_before).flat_map(|line| [line, "\n"]).collect();
+    fs::write(path, kept)
 }
 
 fn log(file: &mut impl Write, report: &StepReport, batch: usize, rate: f64) -> std::io::Result<()> {
