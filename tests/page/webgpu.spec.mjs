@@ -29,7 +29,7 @@ test("auto passes a software adapter by and says so; each engine can be chosen, 
 });
 
 test("when the GPU is lost in the middle of a run, the CPU takes it to its end", async ({ page, host, browser }) => {
-  await open(page, host, "#count=2&steps=12&sampler=ddim&engine=cpu");
+  await open(page, host, "#count=2&steps=12&sampler=ddpm&engine=cpu");
   await run(page);
   const whole = await generated(page, 2);
   await page.getByRole("combobox", { name: "Engine" }).selectOption({ label: "WebGPU" });
