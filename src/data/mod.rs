@@ -1,14 +1,31 @@
 //! Data sets: pictures of one size with a class each, and how training walks through them.
 
 pub mod batches;
+mod error;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod folder;
 pub mod idx;
+#[cfg(not(target_arch = "wasm32"))]
+mod picture;
 
 pub use batches::Batches;
-pub use idx::{DataError, Split, parse_images, parse_labels};
+pub use error::DataError;
 #[cfg(not(target_arch = "wasm32"))]
-pub use idx::{load_idx, load_idx_classes};
+pub use folder::ImageFolder;
+#[cfg(not(target_arch = "wasm32"))]
+pub use idx::{is_idx, load_idx, load_idx_classes};
+pub use idx::{parse_images, parse_labels};
 
 use crate::diffusion::forward::from_pixel;
+
+/// The two halves of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What a model learns from: `train-…`.
+    Train,
+    /// What it is judged on: `t10k-…`.
+    Test,
+}
 
 /// Pictures as bytes, and their classes.
 #[derive(Clone, Debug, PartialEq, Eq)]

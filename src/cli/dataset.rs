@@ -1,0 +1,107 @@
+//! The data set a command is given: MNIST's IDX files or a folder of pictures, and the network that suits it.
+
+use super::Failure;
+use crate::data::{self, DataError, Dataset, ImageFolder, Split};
+use crate::model::config::UnetConfig;
+use std::fs;
+use std::path::Path;
+
+/// File beside IDX files with the name of each class on a line of its own.
+const NAMES_FILE: &str = "class-names.txt";
+/// Height and width of pictures for a new net unless told otherwise.
+const SIZE: usize = 32;
+
+/// One half of a data set, which must suit the model. A folder of pictures is made to.
+pub fn load_data(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset, Failure> {
+    // The label that means none is the model's, not the data's.
+    let classes = config.num_class_embeds.map_or(256, |rows| rows - usize::from(config.null_class.is_some()));
+    let ([h, w], c) = (config.sample_size, config.channels);
+    if !data::is_idx(dir) && is_folder_of_pictures(dir) {
+        if !matches!(c, 1 | 3) {
+            return Err(format!("the model takes {c} channels, pictures have 1 or 3").into());
+        }
+        let mut folder = ImageFolder::open(dir, split)?;
+        if config.num_class_embeds.is_some() {
+            suit_classes(dir, &mut folder, config, classes)?;
+        }
+        return Ok(folder.load([h, w], c)?);
+    }
+    let dataset = data::load_idx_classes(dir, split, classes)?;
+    if (dataset.height, dataset.width, dataset.channels) != (h, w, c) {
+        let (dh, dw, dc) = (dataset.height, dataset.width, dataset.channels);
+        return Err(format!("{} has {dh}×{dw}×{dc} images, the model takes {h}×{w}×{c}", dir.display()).into());
+    }
+    Ok(dataset)
+}
+
+/// Numbers a folder's classes as the model does: by name where it has names, else in order.
+fn suit_classes(dir: &Path, folder: &mut ImageFolder, config: &UnetConfig, classes: usize) -> Result<(), DataError> {
+    let directory = dir.display().to_string();
+    let names = &config.class_names[..config.class_names.len().min(classes)];
+    if !names.is_empty() {
+        return folder.number_as(names);
+    }
+    match folder.classes().len() {
+        0 => Err(DataError::NoClasses { directory, classes: vec![format!("the model's {classes} classes")] }),
+        found if found > classes => Err(DataError::TooManyClasses { directory, found, max: classes }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is anything in a folder that could be pictures: what is not there is told as missing IDX files.
+fn is_folder_of_pictures(dir: &Path) -> bool {
+    let picture = |name: &str| [".png", ".jpg", ".jpeg"].iter().any(|end| name.to_lowercase().ends_with(end));
+    fs::read_dir(dir).is_ok_and(|entries| {
+        entries.flatten().any(|entry| entry.path().is_dir() || picture(&entry.file_name().to_string_lossy()))
+    })
+}
+
+/// A new network for a data set: the widths of the digits' net, with the size, channels and classes of the data.
+pub fn suitable_net(dir: &Path, size: Option<usize>) -> Result<UnetConfig, Failure> {
+    let (sides, channels, names) = if !data::is_idx(dir) && is_folder_of_pictures(dir) {
+        let folder = ImageFolder::open(dir, Split::Train)?;
+        let (common, grey) = folder.survey()?;
+        let small = common.filter(|sides| sides.iter().all(|&side| side <= SIZE && side.is_multiple_of(4)));
+        let sides = size.map(|size| [size; 2]).or(small).unwrap_or([SIZE; 2]);
+        (sides, if grey { 1 } else { 3 }, folder.classes().to_vec())
+    } else {
+        let dataset = data::load_idx_classes(dir, Split::Train, 256)?;
+        let sides = [dataset.height, dataset.width];
+        if let Some(size) = size.filter(|&size| sides != [size; 2]) {
+            let [h, w] = sides;
+            return Err(format!("--size is {size}, but {} has {h}×{w} images", dir.display()).into());
+        }
+        (sides, dataset.channels, names_of(dir, &dataset)?)
+    };
+    let classes = Some(names.len()).filter(|&count| count > 0);
+    let config = UnetConfig {
+        sample_size: sides,
+        channels,
+        // One label more, which means none.
+        num_class_embeds: classes.map(|count| count + 1),
+        null_class: classes,
+        class_names: names,
+        ..UnetConfig::digits()
+    };
+    let problems = config.problems();
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    Err(format!("no net is made for these pictures without --config: {}", problems.join("; ")).into())
+}
+
+/// The names of the classes of a data set in IDX format: from a file beside it, or their numbers.
+fn names_of(dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
+    let path = dir.join(NAMES_FILE);
+    let labelled = dataset.labels.iter().max().map_or(0, |&label| usize::from(label) + 1);
+    let Ok(text) = fs::read_to_string(&path) else {
+        // Ten, as in MNIST and the sets made after it, even if a class is missing.
+        return Ok((0..labelled.max(10)).map(|i| i.to_string()).collect());
+    };
+    let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if names.len() < labelled || names.len() > 256 {
+        let file = path.display().to_string();
+        return Err(DataError::Names { file, found: names.len(), expected: labelled }.into());
+    }
+    Ok(names)
+}

@@ -1,0 +1,174 @@
+//! What can be wrong with a data set on disk: one sentence for each, with the file's name.
+
+use std::io;
+
+/// What is wrong with a data set's files.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The directory has none of the names the file may have.
+    #[error("{directory} holds no {split} {what}: looked for {names}")]
+    Missing {
+        /// The directory.
+        directory: String,
+        /// "training" or "test".
+        split: &'static str,
+        /// "images" or "labels".
+        what: &'static str,
+        /// The names that would do.
+        names: String,
+    },
+    /// The file cannot be read or its compression is damaged.
+    #[error("{file} cannot be read: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is something else.
+    #[error("{file} is no IDX file of {what}: expected magic number {expected:#010x}, found {found:#010x}")]
+    Magic {
+        /// The file.
+        file: String,
+        /// "images" or "labels".
+        what: &'static str,
+        /// The right magic number.
+        expected: u32,
+        /// The file's first four bytes.
+        found: u32,
+    },
+    /// The header's extents are zero or absurd.
+    #[error("{file} announces {found}, expected 1 to {max} bytes with no side beyond {max_side} pixels")]
+    Extents {
+        /// The file.
+        file: String,
+        /// The extents as N×H×W.
+        found: String,
+        /// The largest size accepted.
+        max: u64,
+        /// The largest height and width accepted.
+        max_side: u32,
+    },
+    /// Fewer bytes than the header announces.
+    #[error("{file} is truncated: expected {expected} bytes of {part}, found {found}")]
+    Truncated {
+        /// The file.
+        file: String,
+        /// "header" or "data".
+        part: &'static str,
+        /// Bytes announced.
+        expected: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// More bytes than the header announces.
+    #[error("{file} goes on after the {expected} bytes of data its header announces")]
+    Oversized {
+        /// The file.
+        file: String,
+        /// Bytes announced.
+        expected: u64,
+    },
+    /// A class the data set does not have.
+    #[error("{file} has label {found} at index {index}, expected 0 to {}", .classes - 1)]
+    Label {
+        /// The file.
+        file: String,
+        /// Which label.
+        index: usize,
+        /// Its value.
+        found: u8,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// As many labels as images there must be.
+    #[error("{images_file} has {images} images but {labels_file} has {labels} labels")]
+    Count {
+        /// The file of images.
+        images_file: String,
+        /// Their number.
+        images: usize,
+        /// The file of labels.
+        labels_file: String,
+        /// Their number.
+        labels: usize,
+    },
+    /// A picture that is none, or damaged.
+    #[error("{file} does not decode as PNG or JPEG: {reason}")]
+    Picture {
+        /// The file.
+        file: String,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// A picture in a format that is not read.
+    #[error("{file} is neither PNG nor JPEG: convert it or take it out")]
+    Format {
+        /// The file.
+        file: String,
+    },
+    /// A folder without a single picture.
+    #[error("{directory} holds no {what}: expected PNG or JPEG files, or sub-folders of them, one for each class")]
+    NoPictures {
+        /// The folder.
+        directory: String,
+        /// "training images" or "test images".
+        what: &'static str,
+    },
+    /// A class without pictures.
+    #[error("the class folder {directory} is empty: expected PNG or JPEG files in it")]
+    EmptyClass {
+        /// The folder.
+        directory: String,
+    },
+    /// Pictures that belong to no class beside folders that are classes.
+    #[error("{file} lies beside the class folders: move it into one of them, or take it out")]
+    Stray {
+        /// The first such file.
+        file: String,
+    },
+    /// A class that the training half, or the model, does not have.
+    #[error("the class folder {directory} is unknown: expected {}", expected(.classes))]
+    UnknownClass {
+        /// The folder.
+        directory: String,
+        /// The classes there are.
+        classes: Vec<String>,
+    },
+    /// Pictures without classes where classes are expected.
+    #[error("{directory} has no class folders, expected some of {}", expected(.classes))]
+    NoClasses {
+        /// The folder.
+        directory: String,
+        /// The classes there are.
+        classes: Vec<String>,
+    },
+    /// More classes than a label can tell apart.
+    #[error("{directory} has {found} class folders, expected at most {max}")]
+    TooManyClasses {
+        /// The folder.
+        directory: String,
+        /// Their number.
+        found: usize,
+        /// What the model or the format of the labels allows.
+        max: usize,
+    },
+    /// Names of classes that do not fit the labels.
+    #[error("{file} has {found} names for {expected} classes, expected one a line")]
+    Names {
+        /// The file.
+        file: String,
+        /// Lines.
+        found: usize,
+        /// Classes.
+        expected: usize,
+    },
+}
+
+fn expected(classes: &[String]) -> String {
+    let mut names = classes.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
+    if classes.len() > 20 {
+        names += ", …";
+    }
+    if names.is_empty() { "pictures without classes".to_owned() } else { names }
+}

@@ -1,0 +1,159 @@
+//! A folder of pictures as a data set: classes, halves, sizes, colours, and every way in which it can be bad.
+#![cfg(not(target_arch = "wasm32"))]
+
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use noisette::data::{ImageFolder, Split};
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        path
+    }
+
+    /// A picture of one colour, 6 wide and 4 high.
+    fn picture(&self, name: &str, color: [u8; 3]) {
+        RgbImage::from_pixel(6, 4, Rgb(color)).save_with_format(self.place(name), ImageFormat::Png).expect("a PNG");
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.place(name), bytes).expect("it can be written");
+    }
+
+    fn open(&self, split: Split) -> Result<ImageFolder, String> {
+        ImageFolder::open(self.0.path(), split).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn refused(&self, split: Split, parts: &[&str]) {
+        let text = self.open(split).expect_err("it is refused");
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+}
+
+#[test]
+fn sub_folders_are_classes_and_every_twentieth_picture_is_a_test() {
+    let folder = Folder::new();
+    for i in 0..41 {
+        folder.picture(&format!("b cats/{i:02}.png"), [i, 0, 0]);
+        if i < 7 {
+            folder.picture(&format!("a dogs/{i:02}.PNG"), [100 + i, 0, 0]);
+        }
+    }
+    folder.write("b cats/.hidden.png", b"");
+    folder.write("b cats/notes.txt", b"");
+    folder.write("licence.txt", b"");
+    let train = folder.open(Split::Train).expect("a data set");
+    assert_eq!(train.classes(), ["a dogs", "b cats"]);
+    assert_eq!((train.len(), train.is_empty()), (46, false));
+    let train = train.load([4, 6], 3).expect("pictures");
+    let reds = |images: &[u8]| images.chunks(72).map(|image| image[0]).collect::<Vec<_>>();
+    let kept = (0..41).filter(|i| i % 20 != 19);
+    assert_eq!(reds(&train.images), (100..107).chain(kept).collect::<Vec<_>>());
+    assert_eq!(train.labels, [vec![0; 7], vec![1; 39]].concat());
+    let test = folder.open(Split::Test).expect("a data set").load([4, 6], 3).expect("pictures");
+    assert_eq!((reds(&test.images), test.labels), (vec![19, 39], vec![1, 1]));
+}
+
+#[test]
+fn train_and_test_are_the_halves() {
+    let folder = Folder::new();
+    for class in ["x", "y", "z"] {
+        (0..25).for_each(|i| folder.picture(&format!("train/{class}/{i}.png"), [1; 3]));
+    }
+    folder.picture("test/z/0.png", [2; 3]);
+    folder.picture("test/y/0.png", [3; 3]);
+    assert_eq!(folder.open(Split::Train).expect("all of train").len(), 75);
+    let test = folder.open(Split::Test).expect("all of test");
+    assert_eq!(test.classes(), ["x", "y", "z"], "numbered as in training");
+    assert_eq!(test.load([4, 6], 1).expect("pictures").labels, [1, 2]);
+    folder.picture("test/w/0.png", [2; 3]);
+    folder.refused(Split::Test, &["test/w", "unknown", "x, y, z"]);
+}
+
+#[test]
+fn any_size_and_colour_becomes_what_the_model_takes() {
+    let folder = Folder::new();
+    // A wide picture, black left and right of a white middle; the crop is the middle.
+    let wide = RgbImage::from_fn(90, 30, |x, _| Rgb([if (30..60).contains(&x) { 255 } else { 0 }; 3]));
+    wide.save(folder.place("1.png")).expect("a PNG");
+    GrayImage::from_pixel(17, 40, Luma([77])).save(folder.place("2.png")).expect("a PNG");
+    RgbaImage::from_pixel(8, 8, Rgba([0, 0, 0, 0])).save(folder.place("3.png")).expect("a PNG");
+    let photo = DynamicImage::from(RgbImage::from_pixel(50, 40, Rgb([200, 30, 60])));
+    // What a file is, its bytes tell.
+    photo.save_with_format(folder.place("4.png"), ImageFormat::Jpeg).expect("a JPEG");
+    let images = folder.open(Split::Train).expect("a data set");
+    assert_eq!((images.classes().len(), images.len()), (0, 4));
+    assert_eq!(images.survey().expect("headers"), (None, false));
+    let colour = images.load([10, 10], 3).expect("pictures");
+    assert_eq!((colour.height, colour.width, colour.channels, colour.len()), (10, 10, 3, 4));
+    let near = |found: &[u8], expected: [u8; 3]| {
+        found.chunks(3).all(|pixel| pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3))
+    };
+    for (i, expected) in [[255; 3], [77; 3], [255; 3], [200, 30, 60]].into_iter().enumerate() {
+        assert!(near(colour.image(i), expected), "picture {i} is {:?}", &colour.image(i)[..9]);
+    }
+    let grey = images.load([6, 3], 1).expect("pictures");
+    assert_eq!((grey.image_len(), grey.image(1)), (18, &[77; 18][..]));
+    // A grey data set of one size is known as one.
+    let folder = Folder::new();
+    GrayImage::new(8, 12).save(folder.place("a/1.png")).expect("a PNG");
+    assert_eq!(folder.open(Split::Train).expect("it").survey().expect("headers"), (Some([12, 8]), true));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_the_name_of_the_file() {
+    let folder = Folder::new();
+    folder.refused(Split::Train, &["holds no training images", "PNG or JPEG"]);
+    folder.picture("cats/1.png", [1; 3]);
+    fs::create_dir(folder.0.path().join("dogs")).expect("a folder");
+    folder.refused(Split::Train, &["class folder", "dogs is empty"]);
+    folder.write("dogs/rex.gif", b"GIF89a");
+    folder.refused(Split::Train, &["rex.gif", "neither PNG nor JPEG"]);
+    fs::rename(folder.0.path().join("dogs/rex.gif"), folder.0.path().join("dogs/rex.png")).expect("a new name");
+    let images = folder.open(Split::Train).expect("listed but not decoded");
+    for error in [images.load([4, 4], 3).map(drop), images.survey().map(drop)] {
+        let text = error.expect_err("it is no picture").to_string();
+        assert!(text.contains("rex.png does not decode"), "{text}");
+    }
+    // A PNG cut short in its data, and an empty file.
+    folder.picture("dogs/rex.png", [9; 3]);
+    let whole = fs::read(folder.0.path().join("dogs/rex.png")).expect("a PNG");
+    for length in [0, 5, whole.len() - 20] {
+        folder.write("dogs/rex.png", &whole[..length]);
+        let text = folder.open(Split::Train).expect("listed").load([4, 4], 3).expect_err("cut").to_string();
+        assert!(text.contains("rex.png does not decode"), "{length} bytes: {text}");
+    }
+    folder.write("dogs/rex.png", &whole);
+    folder.refused(Split::Test, &["holds no test images", "20 pictures"]);
+    folder.picture("stray.png", [1; 3]);
+    folder.refused(Split::Train, &["stray.png", "beside the class folders"]);
+}
+
+#[test]
+fn classes_go_by_the_models_names() {
+    let folder = Folder::new();
+    folder.picture("one/1.png", [1; 3]);
+    folder.picture("two/1.png", [2; 3]);
+    let mut images = folder.open(Split::Train).expect("a data set");
+    let names = ["zero", "two", "one"].map(str::to_owned);
+    images.number_as(&names).expect("all are known");
+    assert_eq!((images.classes(), images.load([2, 2], 3).expect("pictures").labels), (&names[..], vec![2, 1]));
+    let text = images.number_as(&names[..2]).expect_err("there is no one").to_string();
+    assert!(text.contains("one is unknown") && text.contains("zero, two"), "{text}");
+    let folder = Folder::new();
+    folder.picture("1.png", [1; 3]);
+    let text = folder.open(Split::Train).expect("a data set").number_as(&names).expect_err("no classes").to_string();
+    assert!(text.contains("no class folders"), "{text}");
+}
