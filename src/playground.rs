@@ -10,12 +10,14 @@
 use crate::checkpoint::{Checkpoint, CheckpointError, SchedulerConfig};
 use crate::diffusion::posterior::Reading;
 use crate::diffusion::{DiffusionError, Sampler, SamplerConfig, SamplerKind, Schedule, StepCoefficients};
-use crate::engine::{Engine, EngineError, Program};
+use crate::engine::{Ahead, Engine, EngineError, Program, Started};
 use crate::graph::Graph;
 use crate::model::config::UnetConfig;
 use crate::model::{step, unet};
 use crate::rng::Rng;
 use crate::tensor::{Shape, nchw_to_nhwc};
+use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Stands for "not clipped" on the device, where infinity is not a number to rely on.
 const UNCLIPPED: f32 = 1e30;
@@ -78,6 +80,14 @@ pub enum PlaygroundError {
         found: usize,
         /// Steps of the run.
         expected: usize,
+    },
+    /// Images that are none of the run's.
+    #[error("the run has {count} images, so images {} to {} are no part of it", .images.start, .images.end)]
+    Part {
+        /// The images asked for.
+        images: Range<usize>,
+        /// Images of the run.
+        count: usize,
     },
     /// A start beyond the last step.
     #[error("the run has {steps} steps and cannot start after step {found}")]
@@ -163,9 +173,29 @@ struct Run {
     next_x: Vec<f32>,
     next_x0: Vec<f32>,
     rng: Rng,
+    /// Which of the drawn images are computed here, and how many are drawn.
+    part: Range<usize>,
+    whole: usize,
     given: Option<Vec<Vec<f32>>>,
-    /// Noise of the current step.
-    noise: Vec<f32>,
+    /// Noise drawn for the current step and those after it.
+    noise: VecDeque<Vec<f32>>,
+}
+
+/// Steps that were started before their turn, all images at once. They are not part of the run until their turn comes.
+#[derive(Default)]
+struct Coming {
+    /// Started, with the number of steps in each portion.
+    started: VecDeque<(usize, Started)>,
+    /// Finished: x and the network's output after each.
+    finished: VecDeque<Vec<Vec<f32>>>,
+    /// Whether the engine's x is the one after the last step started.
+    x_is_there: bool,
+}
+
+impl Coming {
+    fn steps(&self) -> usize {
+        self.started.iter().map(|(steps, _)| steps).sum::<usize>() + self.finished.len()
+    }
 }
 
 /// The state after a step.
@@ -221,6 +251,14 @@ fn draw_images(rng: &mut Rng, shape: Shape) -> Vec<f32> {
     nchw_to_nhwc(&rng.normals(shape.len()), shape)
 }
 
+/// The same, and of it the noise of some of the images.
+fn draw_part(rng: &mut Rng, shape: Shape, part: &Range<usize>) -> Vec<f32> {
+    let mut drawn = draw_images(rng, shape);
+    let image = shape.len() / shape.n();
+    drawn.truncate(part.end * image);
+    drawn.split_off(part.start * image)
+}
+
 /// A model on an engine, and the run in progress.
 pub struct Session {
     engine: Engine,
@@ -230,6 +268,7 @@ pub struct Session {
     predictor: Option<Program>,
     steppers: Vec<(Key, Program)>,
     run: Option<Run>,
+    coming: Coming,
 }
 
 impl Session {
@@ -242,13 +281,15 @@ impl Session {
         // Whatever does not fit is found now, not at the first run.
         checkpoint
             .load_parameters(&step::prediction(&checkpoint.config, image_shape(&checkpoint.config)).parameters())?;
-        Ok(Self { engine, checkpoint, schedule, images_at_once: 16, predictor: None, steppers: Vec::new(), run: None })
+        let (predictor, steppers, run, coming) = (None, Vec::new(), None, Coming::default());
+        Ok(Self { engine, checkpoint, schedule, images_at_once: 16, predictor, steppers, run, coming })
     }
 
     /// How many images go through the network together, 16 unless told otherwise: fewer give the caller more pauses. The
     /// results do not depend on it, up to rounding.
     pub fn set_images_at_once(&mut self, images: usize) {
         self.images_at_once = images.max(1);
+        self.coming = Coming::default();
     }
 
     /// The engine.
@@ -326,16 +367,33 @@ impl Session {
     /// # Errors
     /// As [`Self::start`]; a position beyond the last step.
     pub fn start_after(&mut self, settings: &Settings, noise: Noise, position: usize) -> Result<(), PlaygroundError> {
-        let run = Run::new(&self.checkpoint, &self.schedule, settings, noise, position)?;
+        self.start_part(settings, noise, position, 0..settings.classes.len())
+    }
+
+    /// Begins a share of a run: these images of it, with the noise they have in the whole. Given noise is theirs alone, and
+    /// frames hold nothing else. So several sessions together make what one would.
+    ///
+    /// # Errors
+    /// As [`Self::start_after`]; images that are none of the run's.
+    pub fn start_part(
+        &mut self,
+        settings: &Settings,
+        noise: Noise,
+        position: usize,
+        part: Range<usize>,
+    ) -> Result<(), PlaygroundError> {
+        let run = Run::new(&self.checkpoint, &self.schedule, settings, noise, position, part)?;
         let wanted = run.keys(self.image_shape(), self.images_at_once);
         self.steppers.retain(|(key, _)| wanted.contains(key));
         self.run = Some(run);
+        self.coming = Coming::default();
         Ok(())
     }
 
     /// Drops the run in progress.
     pub fn stop(&mut self) {
         self.run = None;
+        self.coming = Coming::default();
     }
 
     /// The run's x as it stands, `[N, H, W, C]`: noise before the first step.
@@ -357,11 +415,20 @@ impl Session {
         }
     }
 
-    /// Computes the next [`Self::set_images_at_once`] images of the current step.
+    /// Computes the next [`Self::set_images_at_once`] images of the current step. On a GPU that is fast enough some later steps
+    /// are started along with it, and waited for when their turn comes.
     ///
     /// # Errors
     /// A failing engine; a result that is not finite. The run is as it was before the call.
     pub async fn advance(&mut self) -> Result<Advance, PlaygroundError> {
+        let result = self.try_advance().await;
+        if result.is_err() {
+            self.coming = Coming::default();
+        }
+        result
+    }
+
+    async fn try_advance(&mut self) -> Result<Advance, PlaygroundError> {
         let Some(run) = self.run.as_mut().filter(|run| run.position < run.steps.len()) else {
             return Ok(Advance::Finished);
         };
@@ -378,35 +445,45 @@ impl Session {
             return Ok(Advance::Finished);
         };
         let range = first * image.len()..(first + count) * image.len();
-        let x = &run.x[range.clone()];
+        // Some of the images cannot go ahead of the others: the next step is theirs, too.
+        let whole = count == run.count(image);
+        let ahead = if whole { program.ahead() } else { Ahead { runs: 1, portions: 1 } };
+        let coming = &mut self.coming;
+        while coming.finished.is_empty() && coming.started.len() < ahead.portions.max(1) {
+            let from = run.position + coming.steps();
+            let steps = run.startable(from, ahead.runs);
+            if steps == 0 {
+                break;
+            }
+            if !coming.x_is_there {
+                run.write(program, first, count, image)?;
+            }
+            let started = run.begin(program, config, from..from + steps, range.clone(), image)?;
+            coming.started.push_back((steps, started));
+            coming.x_is_there = whole;
+        }
+        if coming.finished.is_empty()
+            && let Some((_, started)) = coming.started.pop_front()
+        {
+            coming.finished.extend(program.finish(started).await?);
+        }
+        let Some([next, output]) = coming.finished.pop_front().and_then(|values| <[_; 2]>::try_from(values).ok())
+        else {
+            return Ok(Advance::Finished);
+        };
         let now = run.steps[run.position];
-        program.write("x", x)?;
-        program.write("noise", &run.noise[range.clone()])?;
-        program.write("coefficients", &coefficients(&now))?;
-        let rows = if key.1 { 2 * count } else { count };
-        program.write("sinusoid", &unet::sinusoid(config, &vec![now.timestep as f32; rows]))?;
-        if !run.labels.is_empty() {
-            let mut labels = run.labels[first..first + count].to_vec();
-            labels.extend(run.guided.iter().flat_map(|&null| vec![null; count]));
-            program.write("class_labels", &labels)?;
-        }
-        if key.1 {
-            program.write("guidance", &[run.guidance])?;
-        }
-        program.run()?;
-        let next = program.read("x").await?;
-        let output = program.read("eps").await?;
         check_finite(&next, now.timestep)?;
         let predict =
             |(&x, &m): (&f32, &f32)| (now.p_x as f32 * x + now.p_m as f32 * m).clamp(-now.clip as f32, now.clip as f32);
-        run.next_x0[range.clone()].iter_mut().zip(x.iter().zip(&output).map(predict)).for_each(|(to, x0)| *to = x0);
+        let x0 = run.x[range.clone()].iter().zip(&output).map(predict);
+        run.next_x0[range.clone()].iter_mut().zip(x0).for_each(|(to, x0)| *to = x0);
         run.next_x[range].copy_from_slice(&next);
         run.images_done += count;
         let of = run.count(image);
         if run.images_done < of {
             return Ok(Advance::Part { done: run.images_done, of });
         }
-        Ok(Advance::Step(run.finish_step(image)))
+        Ok(Advance::Step(run.finish_step()))
     }
 }
 
@@ -417,6 +494,7 @@ impl Run {
         settings: &Settings,
         noise: Noise,
         position: usize,
+        part: Range<usize>,
     ) -> Result<Self, PlaygroundError> {
         let config = &checkpoint.config;
         let (low, high) = Settings::GUIDANCE;
@@ -426,11 +504,15 @@ impl Run {
         if settings.classes.is_empty() {
             return Err(PlaygroundError::NoImages);
         }
+        let whole = settings.classes.len();
+        if part.is_empty() || part.end > whole {
+            return Err(PlaygroundError::Part { images: part, count: whole });
+        }
         let unconditional = settings.guidance == 0.0 && config.null_class.is_some();
         let asked = settings.classes.iter().map(|&class| label_of(config, class));
         let asked = asked.collect::<Result<Vec<_>, _>>()?;
         let label = |label: Option<usize>| if unconditional { config.null_class } else { label };
-        let labels: Vec<f32> = asked.into_iter().filter_map(label).map(|label| label as f32).collect();
+        let labels: Vec<f32> = asked[part.clone()].iter().filter_map(|&l| label(l)).map(|label| label as f32).collect();
         let some_class = settings.classes.iter().any(Option::is_some);
         let guided = match config.null_class {
             Some(null) if some_class && settings.guidance != 1.0 && !unconditional => Some(null as f32),
@@ -444,13 +526,13 @@ impl Run {
             return Err(PlaygroundError::Position { found: position, steps: steps.len() });
         }
         let image = image_shape(config);
-        let shape = image.with_n(settings.classes.len());
+        let shape = image.with_n(part.len());
         let (seed, x, given) = match noise {
             Noise::Seed(seed) => (seed, None, None),
             Noise::Given { x, steps, seed } => (seed, Some(x), steps),
         };
         let mut rng = Rng::new(seed);
-        let drawn = draw_images(&mut rng, shape);
+        let drawn = draw_part(&mut rng, image.with_n(whole), &part);
         let x = x.unwrap_or(drawn);
         check_length("x_T", x.len(), shape.len())?;
         if let Some(given) = &given {
@@ -460,7 +542,7 @@ impl Run {
             given.iter().try_for_each(|z| check_length("the noise of a step", z.len(), shape.len()))?;
         } else {
             // What the steps before this one have drawn.
-            let mut skipped = vec![0.0; shape.len()];
+            let mut skipped = vec![0.0; whole * image.len()];
             steps[..position].iter().filter(|step| step.s != 0.0).for_each(|_| rng.fill_normal(&mut skipped));
         }
         let zeros = vec![0.0; shape.len()];
@@ -475,15 +557,16 @@ impl Run {
             x,
             x0: zeros.clone(),
             next_x: zeros.clone(),
-            next_x0: zeros.clone(),
+            next_x0: zeros,
             rng,
+            part,
+            whole,
             given,
-            noise: zeros,
+            noise: VecDeque::new(),
         };
         if position > 0 && run.kind == SamplerKind::DpmSolverPp2M {
             run.forget_history();
         }
-        run.draw(image);
         Ok(run)
     }
 
@@ -505,33 +588,78 @@ impl Run {
         }
     }
 
-    /// The noise of the current step. DPM-Solver++ draws none; it adds the previous x̂_0 where others add noise.
-    fn draw(&mut self, image: Shape) {
-        let Some(step) = self.steps.get(self.position) else { return };
-        if step.d != 0.0 {
-            self.noise.copy_from_slice(&self.x0);
-        } else if let Some(given) = &self.given {
-            self.noise.copy_from_slice(&given[self.position]);
-        } else if step.s != 0.0 {
-            let shape = image.with_n(self.count(image));
-            self.noise = draw_images(&mut self.rng, shape);
-        } else {
-            self.noise.fill(0.0);
+    /// How many steps can be started from step `from` on, at most `most`: a step that looks back at x̂_0 waits for the one
+    /// before it.
+    fn startable(&self, from: usize, most: usize) -> usize {
+        let free = |step: &&StepCoefficients| step.d == 0.0;
+        let rest = &self.steps[from..];
+        match rest.first() {
+            Some(step) if step.d != 0.0 => usize::from(from == self.position),
+            _ => rest.iter().take(most.max(1)).take_while(free).count(),
         }
     }
 
-    fn finish_step(&mut self, image: Shape) -> Frame {
+    /// Writes what does not change from step to step, and x.
+    fn write(&self, program: &mut Program, first: usize, count: usize, image: Shape) -> Result<(), PlaygroundError> {
+        program.write("x", &self.x[first * image.len()..(first + count) * image.len()])?;
+        if !self.labels.is_empty() {
+            let mut labels = self.labels[first..first + count].to_vec();
+            labels.extend(self.guided.iter().flat_map(|&null| vec![null; count]));
+            program.write("class_labels", &labels)?;
+        }
+        if self.guided.is_some() {
+            program.write("guidance", &[self.guidance])?;
+        }
+        Ok(())
+    }
+
+    /// Starts steps for the images whose values are in `range`.
+    fn begin(
+        &mut self,
+        program: &mut Program,
+        config: &UnetConfig,
+        steps: Range<usize>,
+        range: Range<usize>,
+        image: Shape,
+    ) -> Result<Started, PlaygroundError> {
+        let rows = range.len() / image.len() * if self.guided.is_some() { 2 } else { 1 };
+        self.draw(steps.end, image);
+        let inputs = |i: usize| {
+            let step = self.steps[i];
+            let noise = if step.d != 0.0 { &self.x0 } else { &self.noise[i - self.position] };
+            let sinusoid = unet::sinusoid(config, &vec![step.timestep as f32; rows]);
+            (&noise[range.clone()], coefficients(&step), sinusoid)
+        };
+        let inputs: Vec<_> = steps.map(inputs).collect();
+        let runs: Vec<Vec<&[f32]>> = inputs.iter().map(|(z, c, s)| vec![*z, c.as_slice(), s.as_slice()]).collect();
+        Ok(program.start(&["noise", "coefficients", "sinusoid"], &runs, &["x", "eps"])?)
+    }
+
+    /// Draws the noise of the steps before `end`. DPM-Solver++ draws none; it adds the previous x̂_0 where others add noise.
+    fn draw(&mut self, end: usize, image: Shape) {
+        for i in self.position + self.noise.len()..end {
+            let step = self.steps[i];
+            self.noise.push_back(match &self.given {
+                _ if step.d != 0.0 => Vec::new(),
+                Some(given) => given[i].clone(),
+                None if step.s != 0.0 => draw_part(&mut self.rng, image.with_n(self.whole), &self.part),
+                None => vec![0.0; self.x.len()],
+            });
+        }
+    }
+
+    fn finish_step(&mut self) -> Frame {
         std::mem::swap(&mut self.x, &mut self.next_x);
         std::mem::swap(&mut self.x0, &mut self.next_x0);
         let timestep = self.steps[self.position].timestep;
         self.position += 1;
         self.images_done = 0;
-        self.draw(image);
+        self.noise.pop_front();
         Frame { step: self.position, steps: self.steps.len(), timestep, x: self.x.clone(), x0: self.x0.clone() }
     }
 }
 
-/// The nine numbers of `reverse_step`. Its noise is whatever [`Run::draw`] has put there, so its weight is s or d.
+/// The nine numbers of `reverse_step`. Its noise is whatever [`Run::begin`] has put there, so its weight is s or d.
 fn coefficients(step: &StepCoefficients) -> [f32; 9] {
     let weight = if step.d != 0.0 { step.d } else { step.s };
     let clip = if step.clip.is_finite() { step.clip as f32 } else { UNCLIPPED };

@@ -3,6 +3,9 @@
 pub mod cpu;
 pub mod gpu;
 mod memory;
+mod runs;
+
+pub use runs::{Ahead, Started};
 
 use crate::graph::{Graph, Id};
 use std::str::FromStr;
@@ -138,9 +141,7 @@ pub struct Program {
 impl Program {
     /// Writes a leaf: an input, a parameter or state. Values are NHWC, without padding.
     pub fn write(&mut self, leaf: &str, values: &[f32]) -> Result<(), EngineError> {
-        let Some(&(_, id, expected)) = self.leaves.iter().find(|(name, ..)| name == leaf) else {
-            return Err(EngineError::UnknownName { kind: "leaf", name: leaf.to_owned() });
-        };
+        let (id, expected) = self.leaf(leaf)?;
         if values.len() != expected {
             return Err(EngineError::WrongLength { name: leaf.to_owned(), expected, found: values.len() });
         }
@@ -149,6 +150,19 @@ impl Program {
             Inner::Gpu(program) => program.write(id, values)?,
         }
         Ok(())
+    }
+
+    /// A leaf, and how many values it holds.
+    fn leaf(&self, name: &str) -> Result<(Id, usize), EngineError> {
+        let found = self.leaves.iter().find(|(leaf, ..)| leaf == name).map(|&(_, id, len)| (id, len));
+        found.ok_or_else(|| EngineError::UnknownName { kind: "leaf", name: name.to_owned() })
+    }
+
+    /// An output or a leaf.
+    fn value(&self, name: &str) -> Result<Id, EngineError> {
+        let output = self.outputs.iter().find(|(n, _)| n == name).map(|&(_, id)| id);
+        let leaf = || self.leaves.iter().find(|(n, ..)| n == name).map(|&(_, id, _)| id);
+        output.or_else(leaf).ok_or_else(|| EngineError::UnknownName { kind: "value", name: name.to_owned() })
     }
 
     /// Whether the graph has this leaf.
@@ -165,11 +179,14 @@ impl Program {
         Ok(())
     }
 
-    /// [`Program::run`], calling `after` with the name of every op once it is done, for timing. On a GPU, which runs the
-    /// ops some time later, it is never called.
-    pub fn run_with(&mut self, mut after: impl FnMut(&'static str)) -> Result<(), EngineError> {
+    /// [`Program::run`], calling `after` with the name of every op once it is done, for timing: on a GPU every op is then a
+    /// submission of its own that is waited for. In a browser, where nobody can wait, it is never called for a GPU.
+    pub fn run_with(&mut self, mut after: impl FnMut(&'static str) + Send) -> Result<(), EngineError> {
         match &mut self.inner {
             Inner::Cpu(program) => program.run_with(|_, name| after(name)),
+            #[cfg(not(target_arch = "wasm32"))]
+            Inner::Gpu(program) => program.run_with(after)?,
+            #[cfg(target_arch = "wasm32")]
             Inner::Gpu(program) => program.run()?,
         }
         Ok(())
@@ -177,11 +194,7 @@ impl Program {
 
     /// Reads an output as of the last run, or a leaf.
     pub async fn read(&mut self, name: &str) -> Result<Vec<f32>, EngineError> {
-        let output = self.outputs.iter().find(|(n, _)| n == name).map(|&(_, id)| id);
-        let leaf = || self.leaves.iter().find(|(n, ..)| n == name).map(|&(_, id, _)| id);
-        let Some(id) = output.or_else(leaf) else {
-            return Err(EngineError::UnknownName { kind: "value", name: name.to_owned() });
-        };
+        let id = self.value(name)?;
         Ok(match &mut self.inner {
             Inner::Cpu(program) => program.read(id).to_vec(),
             Inner::Gpu(program) => program.read(id).await?,

@@ -1,6 +1,8 @@
-//! Opening an adapter, and keeping the errors that arrive later until a call can return them.
+//! Opening an adapter, keeping the errors that arrive later until a call can return them, and making objects, all of which
+//! are counted.
 
 use super::GpuError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where handlers leave errors that no call is there to return.
@@ -27,16 +29,53 @@ impl Trouble {
     }
 }
 
+/// Objects made and submissions sent since a device was opened. A program that is replayed makes encoders, one for each
+/// submission, and nothing else; `tests/schedule.rs` sees to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Buffers.
+    pub buffers: usize,
+    /// Bind groups.
+    pub bind_groups: usize,
+    /// Compute pipelines.
+    pub pipelines: usize,
+    /// Command encoders.
+    pub encoders: usize,
+    /// Compute passes.
+    pub passes: usize,
+    /// Dispatches recorded.
+    pub dispatches: usize,
+    /// Submissions.
+    pub submissions: usize,
+}
+
+/// The counters behind [`Made`].
+#[derive(Default)]
+struct Counters {
+    buffers: AtomicUsize,
+    bind_groups: AtomicUsize,
+    pipelines: AtomicUsize,
+    encoders: AtomicUsize,
+    passes: AtomicUsize,
+    dispatches: AtomicUsize,
+    submissions: AtomicUsize,
+}
+
+fn count(counter: &AtomicUsize, more: usize) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
 /// An open device.
 pub(super) struct Device {
     pub wgpu: wgpu::Device,
-    pub queue: wgpu::Queue,
+    queue: wgpu::Queue,
     pub limits: wgpu::Limits,
     /// The adapter's name.
     pub name: String,
     /// Whether the adapter computes on the CPU.
     pub software: bool,
     trouble: Trouble,
+    counters: Counters,
 }
 
 impl Device {
@@ -73,12 +112,88 @@ impl Device {
         report_errors(&wgpu, &trouble);
         let lost = trouble.clone();
         wgpu.set_device_lost_callback(move |_, reason| lost.set(GpuError::Lost(reason)));
-        Ok(Self { wgpu, queue, limits, name, software, trouble })
+        Ok(Self { wgpu, queue, limits, name, software, trouble, counters: Counters::default() })
     }
 
     /// The error that was reported since the last check, if any.
     pub fn check(&self) -> Result<(), GpuError> {
         self.trouble.check()
+    }
+
+    /// A buffer of zeros.
+    pub fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        count(&self.counters.buffers, 1);
+        let label = Some(label);
+        self.wgpu.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false })
+    }
+
+    /// What a pipeline of one group binds.
+    pub fn bind_group(
+        &self,
+        label: &str,
+        pipeline: &wgpu::ComputePipeline,
+        entries: &[wgpu::BindGroupEntry],
+    ) -> wgpu::BindGroup {
+        count(&self.counters.bind_groups, 1);
+        let layout = &pipeline.get_bind_group_layout(0);
+        self.wgpu.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(label), layout, entries })
+    }
+
+    /// A pipeline.
+    pub fn pipeline(&self, descriptor: &wgpu::ComputePipelineDescriptor) -> wgpu::ComputePipeline {
+        count(&self.counters.pipelines, 1);
+        self.wgpu.create_compute_pipeline(descriptor)
+    }
+
+    /// The recording of a submission.
+    pub fn encoder(&self) -> wgpu::CommandEncoder {
+        count(&self.counters.encoders, 1);
+        self.wgpu.create_command_encoder(&Default::default())
+    }
+
+    /// A pass of that many dispatches.
+    pub fn pass<'a>(&self, encoder: &'a mut wgpu::CommandEncoder, dispatches: usize) -> wgpu::ComputePass<'a> {
+        count(&self.counters.passes, 1);
+        count(&self.counters.dispatches, dispatches);
+        encoder.begin_compute_pass(&Default::default())
+    }
+
+    /// Bytes that are in the buffer before anything submitted from now on runs.
+    pub fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
+        self.queue.write_buffer(buffer, 0, bytes);
+    }
+
+    /// Sends a recording off.
+    pub fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+        count(&self.counters.submissions, 1);
+        self.queue.submit([encoder.finish()])
+    }
+
+    /// Calls back when all that was submitted is done.
+    pub fn when_done(&self, callback: impl FnOnce() + Send + 'static) {
+        self.queue.on_submitted_work_done(callback);
+    }
+
+    /// Waits until all that was submitted is done.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn wait(&self) -> Result<(), GpuError> {
+        let failed = |error: wgpu::PollError| GpuError::Read(error.to_string());
+        self.wgpu.poll(wgpu::PollType::wait_indefinitely()).map(drop).map_err(failed)
+    }
+
+    /// What was made so far.
+    pub fn made(&self) -> Made {
+        let read = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let Counters { buffers, bind_groups, pipelines, encoders, passes, dispatches, submissions } = &self.counters;
+        Made {
+            buffers: read(buffers),
+            bind_groups: read(bind_groups),
+            pipelines: read(pipelines),
+            encoders: read(encoders),
+            passes: read(passes),
+            dispatches: read(dispatches),
+            submissions: read(submissions),
+        }
     }
 }
 

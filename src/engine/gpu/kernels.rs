@@ -78,7 +78,7 @@ fn create(device: &Device, name: &str, source: &'static str) -> wgpu::ComputePip
     // tests/kernels.rs runs every kernel between margins that it may neither read nor write.
     let module =
         unsafe { device.wgpu.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
-    device.wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+    device.pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(name),
         layout: None,
         module: &module,

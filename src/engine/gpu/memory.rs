@@ -39,42 +39,62 @@ pub(super) fn storage(device: &Device, shape: Shape, size: usize) -> Result<wgpu
     if size as u64 > allowed {
         return Err(GpuError::TooLarge { shape, needed: size as u64, allowed });
     }
-    Ok(device.wgpu.create_buffer(&wgpu::BufferDescriptor {
-        label: None,
-        size: size as u64,
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    }))
+    use wgpu::BufferUsages as Usage;
+    Ok(device.buffer("value", size as u64, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST))
 }
 
-/// A buffer that the GPU copies to and the CPU reads, at least this large.
-pub(super) fn staging(device: &Device, size: usize) -> wgpu::Buffer {
-    device.wgpu.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("staging"),
-        size: size as u64,
-        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    })
+/// Bytes on their way from the GPU: the buffer is being mapped as soon as the submission that fills it is done.
+pub(super) struct Download {
+    /// The buffer, which the GPU copies to and the CPU reads.
+    pub buffer: wgpu::Buffer,
+    mapped: Signal<Result<(), wgpu::BufferAsyncError>>,
+    /// The submission that fills it; in a browser nobody can wait for it.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the event loop calls back by itself"))]
+    submission: wgpu::SubmissionIndex,
 }
 
-/// Waits for the GPU and reads the first values of a staging buffer.
-pub(super) async fn map(device: &Device, staging: &wgpu::Buffer, shape: Shape) -> Result<Vec<f32>, GpuError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        // A loss explains a failed read better than the read does.
-        device.check().err().unwrap_or_else(|| GpuError::Read(error.to_string()))
-    };
-    let slice = staging.slice(..bytes(shape) as u64);
-    let mapped = Signal::default();
-    let done = mapped.clone();
-    slice.map_async(wgpu::MapMode::Read, move |result| done.set(result));
-    #[cfg(not(target_arch = "wasm32"))]
-    device.wgpu.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| failed(&error))?;
-    mapped.await.map_err(|error| failed(&error))?;
-    let view = slice.get_mapped_range().map_err(|error| failed(&error))?;
-    let values = unpad(shape, bytemuck::cast_slice(&view));
-    drop(view);
-    staging.unmap();
-    Ok(values)
+impl Download {
+    /// A buffer to download through, at least this large.
+    pub fn buffer(device: &Device, size: usize) -> wgpu::Buffer {
+        device.buffer("download", size as u64, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
+    }
+
+    /// Asks for the first bytes of a buffer, which this submission fills.
+    pub fn begin(buffer: wgpu::Buffer, size: usize, submission: wgpu::SubmissionIndex) -> Self {
+        let mapped = Signal::default();
+        let done = mapped.clone();
+        buffer.slice(..size as u64).map_async(wgpu::MapMode::Read, move |result| done.set(result));
+        Self { buffer, mapped, submission }
+    }
+
+    /// Waits for values of these shapes, one behind another; gives them and the buffer, which can be used again.
+    pub async fn finish(self, device: &Device, shapes: &[Shape]) -> Result<(Vec<Vec<f32>>, wgpu::Buffer), GpuError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            // A loss explains a failed read better than the read does.
+            device.check().err().unwrap_or_else(|| GpuError::Read(error.to_string()))
+        };
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let wait = wgpu::PollType::Wait { submission_index: Some(self.submission), timeout: None };
+            device.wgpu.poll(wait).map_err(|error| failed(&error))?;
+            if !self.mapped.is_set() {
+                device.wgpu.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| failed(&error))?;
+            }
+        }
+        self.mapped.await.map_err(|error| failed(&error))?;
+        let size: usize = shapes.iter().map(|&shape| bytes(shape)).sum();
+        let view = self.buffer.slice(..size as u64).get_mapped_range().map_err(|error| failed(&error))?;
+        let mut rest: &[f32] = bytemuck::cast_slice(&view);
+        let mut values = Vec::with_capacity(shapes.len());
+        for &shape in shapes {
+            let (value, behind) = rest.split_at(bytes(shape) / 4);
+            values.push(unpad(shape, value));
+            rest = behind;
+        }
+        drop(view);
+        self.buffer.unmap();
+        Ok((values, self.buffer))
+    }
 }
 
 /// A value that a callback will bring: natively while the device is polled, in the browser when the event loop gets to it.
@@ -93,6 +113,11 @@ impl<T> Clone for Signal<T> {
 }
 
 impl<T> Signal<T> {
+    #[cfg(not(target_arch = "wasm32"))]
+    fn is_set(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.is_some()
+    }
+
     fn set(&self, value: T) {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.0 = Some(value);

@@ -5,19 +5,26 @@
 //! | `device` | opening an adapter; errors that arrive later |
 //! | `kernels` | the WGSL of every op, and pipelines made of it once |
 //! | `memory` | padded values on their way to the GPU and back |
-//! | `program` | a graph compiled to dispatches, and replayed |
+//! | `pace` | how much work goes into one submission |
+//! | `program` | a graph compiled to dispatches |
+//! | `replay` | running it, once or several times in a row, and reading its values |
 
 mod device;
 mod kernels;
 mod memory;
+mod pace;
 mod program;
+mod replay;
 
+pub use device::Made;
 pub use kernels::KERNELS;
 pub use program::Program;
+pub use replay::Kept;
 
 use crate::graph::Graph;
 use device::Device;
 use kernels::Kernels;
+use pace::Pace;
 use std::sync::Arc;
 
 /// What can go wrong on a GPU.
@@ -81,6 +88,7 @@ fn in_brackets(name: &str) -> String {
 pub struct Gpu {
     device: Arc<Device>,
     kernels: Arc<Kernels>,
+    pace: Pace,
 }
 
 impl Gpu {
@@ -91,7 +99,8 @@ impl Gpu {
     /// Opens the fastest adapter. A software adapter (llvmpipe, SwiftShader, WARP) is an error unless allowed.
     pub async fn open(allow_software: bool) -> Result<Self, GpuError> {
         let device = Device::open(allow_software).await?;
-        Ok(Self { device: Arc::new(device), kernels: Arc::default() })
+        let pace = Pace::new(device.software);
+        Ok(Self { device: Arc::new(device), kernels: Arc::default(), pace })
     }
 
     /// The adapter's name, for people.
@@ -102,6 +111,11 @@ impl Gpu {
     /// Whether the adapter computes on the CPU.
     pub fn is_software(&self) -> bool {
         self.device.software
+    }
+
+    /// Objects made and submissions sent since it was opened, by all its clones.
+    pub fn made(&self) -> Made {
+        self.device.made()
     }
 
     /// Makes a program of a graph: buffers, pipelines and bind groups are made here, none while it runs.

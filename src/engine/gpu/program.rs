@@ -1,6 +1,9 @@
 //! A graph compiled to dispatches: buffers, pipelines and bind groups are made once, then replayed.
+//!
+//! `replay` runs what is compiled here.
 
 use super::device::Device;
+use super::pace::{self, Pace};
 use super::{Gpu, GpuError, memory};
 use crate::engine::Cost;
 use crate::engine::memory::Plan;
@@ -8,36 +11,40 @@ use crate::graph::{Dispatch, Graph, Id, NodeKind};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
-/// Dispatches per submission on a software adapter, whose submissions would otherwise last long enough for a browser to
-/// take the device for hung.
-const SOFTWARE_DISPATCHES_PER_SUBMIT: usize = 16;
-
 /// One dispatch, ready to be recorded.
-struct Step {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
+pub(super) struct Step {
+    pub name: &'static str,
+    pub pipeline: wgpu::ComputePipeline,
+    pub bind_group: wgpu::BindGroup,
     /// Workgroups in x and y.
-    workgroups: [u32; 2],
+    pub workgroups: [u32; 2],
 }
 
 /// A copy of one value, in bytes.
-struct Copy {
-    from: wgpu::Buffer,
-    to: wgpu::Buffer,
-    size: u64,
+pub(super) struct Copy {
+    pub from: wgpu::Buffer,
+    pub to: wgpu::Buffer,
+    pub size: u64,
 }
 
 /// A compiled graph.
 pub struct Program {
-    device: Arc<Device>,
-    steps: Vec<Step>,
+    pub(super) device: Arc<Device>,
+    pub(super) pace: Pace,
+    pub(super) steps: Vec<Step>,
+    /// The work of each step.
+    pub(super) works: Vec<f64>,
     /// The assignments, carried out after all steps.
-    copies: Vec<Copy>,
+    pub(super) copies: Vec<Copy>,
     /// Shape and buffer of each node; dead nodes have no buffer.
-    values: Vec<(Shape, Option<wgpu::Buffer>)>,
-    /// Kept from read to read.
-    staging: Option<wgpu::Buffer>,
-    cost: Cost,
+    pub(super) values: Vec<(Shape, Option<wgpu::Buffer>)>,
+    /// Values of leaves that differ from run to run, of all runs of a submission.
+    pub(super) ring: Option<wgpu::Buffer>,
+    /// What is written to the ring.
+    pub(super) slots: Vec<f32>,
+    /// Buffers that no download uses at the moment.
+    pub(super) downloads: Vec<wgpu::Buffer>,
+    pub(super) cost: Cost,
 }
 
 impl Program {
@@ -68,7 +75,7 @@ impl Program {
             .collect();
 
         fill_constants(device, graph, &values);
-        let steps = record(gpu, graph, &values)?;
+        let (steps, works) = record(gpu, graph, &values)?;
         let (copies, copied) = assignments(device, graph, &values)?;
         device.check()?;
         let cost = Cost {
@@ -76,63 +83,18 @@ impl Program {
             peak_bytes: plan.sizes.iter().sum::<usize>() + copied,
             live_bytes: plan.live,
         };
-        Ok(Self { device: device.clone(), steps, copies, values, staging: None, cost })
-    }
-
-    /// Writes a leaf, NHWC without padding; one that nothing depends on is ignored.
-    pub fn write(&mut self, id: Id, values: &[f32]) -> Result<(), GpuError> {
-        self.device.check()?;
-        let (shape, buffer) = &self.values[id.index()];
-        if values.len() != shape.len() {
-            return Err(GpuError::WrongLength { shape: *shape, found: values.len() });
-        }
-        if let Some(buffer) = buffer {
-            self.device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&memory::pad(*shape, values)));
-        }
-        Ok(())
-    }
-
-    /// Submits all dispatches in order, then the assignments. Returns before the GPU has finished.
-    pub fn run(&mut self) -> Result<(), GpuError> {
-        self.device.check()?;
-        let per_submit = if self.device.software { SOFTWARE_DISPATCHES_PER_SUBMIT } else { usize::MAX };
-        let encoder = || self.device.wgpu.create_command_encoder(&Default::default());
-        let mut recording = encoder();
-        for (i, steps) in self.steps.chunks(per_submit).enumerate() {
-            if i > 0 {
-                self.device.queue.submit([std::mem::replace(&mut recording, encoder()).finish()]);
-            }
-            let mut pass = recording.begin_compute_pass(&Default::default());
-            for step in steps {
-                pass.set_pipeline(&step.pipeline);
-                pass.set_bind_group(0, &step.bind_group, &[]);
-                pass.dispatch_workgroups(step.workgroups[0], step.workgroups[1], 1);
-            }
-        }
-        for copy in &self.copies {
-            recording.copy_buffer_to_buffer(&copy.from, 0, &copy.to, 0, copy.size);
-        }
-        self.device.queue.submit([recording.finish()]);
-        self.device.check()
-    }
-
-    /// The value of an output or a leaf, NHWC without padding; nothing for a node that nothing depends on.
-    pub async fn read(&mut self, id: Id) -> Result<Vec<f32>, GpuError> {
-        self.device.check()?;
-        let (shape, Some(buffer)) = &self.values[id.index()] else { return Ok(Vec::new()) };
-        let size = memory::bytes(*shape);
-        // While a read is under way it owns the staging buffer: one that is given up must not leave it half mapped.
-        let staging = match self.staging.take() {
-            Some(staging) if staging.size() >= size as u64 => staging,
-            _ => memory::staging(&self.device, size),
-        };
-        let mut encoder = self.device.wgpu.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size as u64);
-        self.device.queue.submit([encoder.finish()]);
-        let values = memory::map(&self.device, &staging, *shape).await?;
-        self.staging = Some(staging);
-        self.device.check()?;
-        Ok(values)
+        Ok(Self {
+            device: device.clone(),
+            pace: gpu.pace.clone(),
+            steps,
+            works,
+            copies,
+            values,
+            ring: None,
+            slots: Vec::new(),
+            downloads: Vec::new(),
+            cost,
+        })
     }
 
     /// Dispatches per run, and bytes of buffers.
@@ -148,20 +110,26 @@ fn fill_constants(device: &Device, graph: &Graph, values: &[(Shape, Option<wgpu:
             && *value != 0.0
         {
             let filled = vec![*value; shape.len()];
-            device.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&memory::pad(*shape, &filled)));
+            device.write(buffer, bytemuck::cast_slice(&memory::pad(*shape, &filled)));
         }
     }
 }
 
-/// Makes the pipeline and the bind group of every live op.
-fn record(gpu: &Gpu, graph: &Graph, values: &[(Shape, Option<wgpu::Buffer>)]) -> Result<Vec<Step>, GpuError> {
+/// Makes the pipeline and the bind group of every live op, and says how much work it is.
+fn record(
+    gpu: &Gpu,
+    graph: &Graph,
+    values: &[(Shape, Option<wgpu::Buffer>)],
+) -> Result<(Vec<Step>, Vec<f64>), GpuError> {
     let device = &gpu.device;
     let mut dispatches: Vec<(Dispatch, Vec<Id>)> = Vec::new();
+    let mut works = Vec::new();
     for (i, node) in graph.nodes().iter().enumerate() {
         if let (NodeKind::Op { op, inputs }, (_, Some(_))) = (&node.kind, &values[i]) {
             let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
             let bound = inputs.iter().copied().chain([Id(i as u32)]).collect();
             dispatches.push((op.dispatch(&shapes, node.shape), bound));
+            works.push(pace::work(op.multiply_adds(&shapes, node.shape), &shapes, node.shape));
         }
     }
 
@@ -174,13 +142,9 @@ fn record(gpu: &Gpu, graph: &Graph, values: &[(Shape, Option<wgpu::Buffer>)]) ->
         offsets.push(bytes.len());
         bytes.extend(&dispatch.params);
     }
-    let params = device.wgpu.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("params"),
-        size: bytes.len().max(4) as u64,
-        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    device.queue.write_buffer(&params, 0, &bytes);
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let params = device.buffer("params", bytes.len().max(4) as u64, usage);
+    device.write(&params, &bytes);
 
     let mut steps = Vec::with_capacity(dispatches.len());
     for ((dispatch, bound), offset) in dispatches.iter().zip(offsets) {
@@ -196,15 +160,11 @@ fn record(gpu: &Gpu, graph: &Graph, values: &[(Shape, Option<wgpu::Buffer>)]) ->
             let buffer = buffer.as_ref().expect("inputs of live nodes are live");
             entries.push(wgpu::BindGroupEntry { binding, resource: bind(buffer, 0, memory::bytes(*shape)) });
         }
-        let bind_group = device.wgpu.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(dispatch.shader),
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &entries,
-        });
+        let bind_group = device.bind_group(dispatch.shader, &pipeline, &entries);
         let workgroups = fold(dispatch.workgroups as u32, device.limits.max_compute_workgroups_per_dimension);
-        steps.push(Step { pipeline, bind_group, workgroups });
+        steps.push(Step { name: dispatch.shader, pipeline, bind_group, workgroups });
     }
-    Ok(steps)
+    Ok((steps, works))
 }
 
 /// Workgroups in x and y, at least as many as asked for; kernels ignore the surplus.
