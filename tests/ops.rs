@@ -79,7 +79,7 @@ fn every_op_agrees_with_its_reference() {
 #[test]
 fn convolutions_of_real_sizes_agree_with_the_reference() {
     type Row = (Shape, usize, usize, usize, (usize, usize));
-    let rows: [Row; 22] = [
+    let rows: [Row; 29] = [
         // x, co, kernel, stride, padding
         (s(1, 28, 28, 1), 32, 3, 1, (1, 1)),
         (s(2, 28, 28, 16), 16, 3, 1, (1, 1)),
@@ -103,6 +103,14 @@ fn convolutions_of_real_sizes_agree_with_the_reference() {
         (s(1, 1, 1, 128), 64, 1, 1, (0, 0)),
         (s(5, 1, 1, 32), 80, 1, 1, (0, 0)),
         (s(64, 1, 1, 48), 16, 1, 1, (0, 0)),
+        // Winograd's way: odd extents, other paddings, several images or only a part of one at a time.
+        (s(2, 7, 9, 16), 32, 3, 1, (1, 1)),
+        (s(2, 9, 5, 32), 16, 3, 1, (0, 0)),
+        (s(2, 5, 6, 16), 48, 3, 1, (2, 2)),
+        (s(2, 6, 5, 48), 16, 3, 1, (0, 1)),
+        (s(9, 7, 7, 16), 64, 3, 1, (1, 1)),
+        (s(13, 5, 4, 64), 16, 3, 1, (1, 1)),
+        (s(8, 28, 26, 32), 16, 3, 1, (1, 1)),
     ];
     let mut problems = Vec::new();
     for (x, co, kernel, stride, padding) in rows {
@@ -110,6 +118,12 @@ fn convolutions_of_real_sizes_agree_with_the_reference() {
         let (graph, leaves) = random(&shapes, |g, l| g.conv2d(l[0], l[1], l[2], stride, padding));
         let name = format!("conv2d of {x} to {co} by {kernel}×{kernel}, stride {stride}, padding {padding:?}");
         problems.extend(check(&name, &graph, &leaves));
+    }
+    // A bias for each image.
+    for (x, co) in [(s(9, 7, 5, 16), 32), (s(2, 28, 28, 32), 16)] {
+        let shapes = [x, s(3, 3, x.c(), co), s(x.n(), 1, 1, co)];
+        let (graph, leaves) = random(&shapes, |g, l| g.conv2d(l[0], l[1], l[2], 1, (1, 1)));
+        problems.extend(check(&format!("conv2d of {x} to {co} with a bias for each image"), &graph, &leaves));
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
@@ -125,7 +139,9 @@ fn other_ops_of_real_sizes_agree_with_their_references() {
         });
         problems.extend(check(&format!("group norm of {x} in {groups}"), &graph, &leaves));
     }
-    for (x, heads) in [(s(2, 7, 7, 64), 8), (s(1, 14, 14, 64), 1), (s(3, 8, 8, 48), 3), (s(2, 4, 16, 34), 2)] {
+    for (x, heads) in
+        [(s(2, 7, 7, 64), 8), (s(1, 14, 14, 64), 1), (s(3, 8, 8, 48), 3), (s(2, 4, 16, 34), 2), (s(9, 16, 10, 16), 1)]
+    {
         let (graph, leaves) = random(&[x; 3], |g, l| g.attention(l[0], l[1], l[2], heads));
         problems.extend(check(&format!("attention of {x} with {heads} heads"), &graph, &leaves));
     }

@@ -82,6 +82,9 @@ pub fn interpret<T: Real>(graph: &Graph, leaves: &HashMap<String, Vec<T>>) -> Ha
 struct Step {
     op: Arc<dyn Op>,
     fast: Option<Box<dyn Fast>>,
+    /// The node that `fast` packs, as long as it has changed since.
+    packs: Option<Id>,
+    stale: bool,
     inputs: Vec<Id>,
     output: Id,
 }
@@ -103,7 +106,7 @@ impl Program {
         let plan = super::memory::Plan::new(graph, |shape| shape.len());
         let mut buffers: Vec<Vec<f32>> = plan.sizes.iter().map(|&len| vec![0.0; len]).collect();
         let mut steps = Vec::new();
-        let mut scratch_len = 0;
+        let (mut scratch_len, mut packed_len) = (0, 0);
         for (i, node) in graph.nodes().iter().enumerate() {
             let Some(slot) = plan.slot[i] else { continue };
             match &node.kind {
@@ -112,7 +115,10 @@ impl Program {
                     let shapes: Vec<_> = inputs.iter().map(|&id| graph.shape(id)).collect();
                     let fast = op.fast_f32(&shapes, node.shape);
                     scratch_len = scratch_len.max(fast.as_ref().map_or(0, |fast| fast.scratch_len()));
-                    steps.push(Step { op: op.clone(), fast, inputs: inputs.clone(), output: Id(i as u32) });
+                    packed_len += fast.as_ref().map_or(0, |fast| fast.packed_len());
+                    let packs = fast.as_ref().and_then(|fast| fast.packs()).map(|input| inputs[input]);
+                    let (op, inputs, output) = (op.clone(), inputs.clone(), Id(i as u32));
+                    steps.push(Step { op, fast, packs, stale: true, inputs, output });
                 }
                 _ => {}
             }
@@ -120,8 +126,8 @@ impl Program {
         let bytes = |values: usize| values * size_of::<f32>();
         let cost = Cost {
             dispatches: steps.len(),
-            peak_bytes: bytes(plan.sizes.iter().sum::<usize>() + scratch_len),
-            live_bytes: bytes(plan.live),
+            peak_bytes: bytes(plan.sizes.iter().sum::<usize>() + scratch_len + packed_len),
+            live_bytes: bytes(plan.live + packed_len),
         };
         Self { graph: graph.clone(), steps, slot: plan.slot, buffers, scratch: vec![0.0; scratch_len], cost }
     }
@@ -134,6 +140,7 @@ impl Program {
     pub fn write(&mut self, id: Id, values: &[f32]) {
         if let Some((slot, len)) = self.slot(id) {
             self.buffers[slot][..len].copy_from_slice(values);
+            self.steps.iter_mut().filter(|step| step.packs == Some(id)).for_each(|step| step.stale = true);
         }
     }
 
@@ -148,7 +155,15 @@ impl Program {
     }
 
     /// [`Program::run`], calling `after(node, op's name)` after every op, for timing.
-    pub fn run_with(&mut self, mut after: impl FnMut(Id, &'static str)) {
+    pub fn run_with(&mut self, after: impl FnMut(Id, &'static str) + Send) {
+        // From a thread of the pool, handing an op's parts out takes no waking and no waiting on a lock.
+        #[cfg(not(target_arch = "wasm32"))]
+        rayon::scope(|_| self.run_here(after));
+        #[cfg(target_arch = "wasm32")]
+        self.run_here(after);
+    }
+
+    fn run_here(&mut self, mut after: impl FnMut(Id, &'static str)) {
         const MAX_INPUTS: usize = 8; // the most that fit a GPU's storage buffers, too
         for step in &mut self.steps {
             let shape = self.graph.shape(step.output);
@@ -164,6 +179,12 @@ impl Program {
             assert!(count <= MAX_INPUTS, "{} has {count} inputs", step.op.name());
             match &mut step.fast {
                 Some(fast) => {
+                    if let Some(id) = step.packs.filter(|_| step.stale) {
+                        let slot = self.slot[id.index()].expect("inputs of live nodes are live");
+                        fast.prepare(&self.buffers[slot][..self.graph.shape(id).len()]);
+                        // What an op computes is another value in the next run.
+                        step.stale = !self.graph.node(id).inputs().is_empty();
+                    }
                     let inputs: [&[f32]; MAX_INPUTS] =
                         std::array::from_fn(|i| if i < count { input(i) } else { &[][..] });
                     fast.run(&inputs[..count], &mut out[..shape.len()], &mut self.scratch);
@@ -190,6 +211,7 @@ impl Program {
                 target[..len].copy_from_slice(&self.buffers[from][..len]);
                 self.buffers[to] = target;
             }
+            self.steps.iter_mut().filter(|step| step.packs == Some(state)).for_each(|step| step.stale = true);
         }
     }
 

@@ -47,6 +47,20 @@ pub trait Fast: Send {
         0
     }
 
+    /// The input that [`Fast::prepare`] packs, if any: a weight.
+    fn packs(&self) -> Option<usize> {
+        None
+    }
+
+    /// Packs the input [`Fast::packs`] names. The engine calls it before the first run, and again once that input has
+    /// changed.
+    fn prepare(&mut self, _input: &[f32]) {}
+
+    /// Values that what is packed takes, kept for as long as the program.
+    fn packed_len(&self) -> usize {
+        0
+    }
+
     /// Computes the op. `scratch` holds at least [`Fast::scratch_len`] values of no meaning.
     fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]);
 }

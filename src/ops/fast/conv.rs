@@ -6,24 +6,25 @@
 
 use super::parallel::{for_each_chunk, with_scratch};
 use super::tile::{Layout, Tiles};
+use super::winograd::Winograd;
 use crate::graph::Fast;
 use crate::ops::Conv2dShape;
 use crate::tensor::Shape;
 
 /// A convolution in the form the tiles take: a dense window sliding over a padded strip.
 #[derive(Clone, Copy)]
-struct Window {
-    tiles: Tiles,
+pub struct Window {
+    pub tiles: Tiles,
     /// Extents of the source.
-    x: Shape,
+    pub x: Shape,
     /// Extents of the result.
-    y: Shape,
-    kernel: (usize, usize),
-    stride: usize,
+    pub y: Shape,
+    pub kernel: (usize, usize),
+    pub stride: usize,
     /// Zeros before the first row and column of the source.
-    before: usize,
+    pub before: usize,
     /// Distance between source pixels in the strip: more than one spreads them, with zeros between.
-    spread: usize,
+    pub spread: usize,
 }
 
 impl Window {
@@ -46,17 +47,17 @@ impl Window {
     }
 
     /// Columns of the strip.
-    fn strip_w(&self) -> usize {
+    pub fn strip_w(&self) -> usize {
         (self.y.w() - 1) * self.stride + self.kernel.1
     }
 
     /// Rows of the strip for `rows` rows of y.
-    fn strip_h(&self, rows: usize) -> usize {
+    pub fn strip_h(&self, rows: usize) -> usize {
         (rows - 1) * self.stride + self.kernel.0
     }
 
     /// Fills the strip for rows `from .. from + rows` of y of one image.
-    fn fill_strip(&self, image: &[f32], from: usize, rows: usize, strip: &mut [f32]) {
+    pub fn fill_strip(&self, image: &[f32], from: usize, rows: usize, strip: &mut [f32]) {
         let (c, width) = (self.x.c(), self.strip_w() * self.x.c());
         for (r, line) in strip.chunks_exact_mut(width).take(self.strip_h(rows)).enumerate() {
             let source = (from * self.stride + r).checked_sub(self.before);
@@ -188,6 +189,8 @@ pub struct Forward {
     window: Window,
     /// Number of biases: one, or one for each image.
     biases: usize,
+    /// Winograd's way, where it pays, and its weight.
+    winograd: Option<(Winograd, Vec<f32>)>,
 }
 
 impl Forward {
@@ -201,12 +204,27 @@ impl Forward {
             before: conv.padding.0,
             spread: 1,
         };
+        let winograd = Winograd::new(window).map(|winograd| (winograd, vec![0.0; winograd.weight_len()]));
         // Flattened, the images would be one image with one bias.
-        Self { window: if b.n() == 1 { window.flatten() } else { window }, biases: b.n() }
+        Self { window: if b.n() == 1 { window.flatten() } else { window }, biases: b.n(), winograd }
     }
 }
 
 impl Fast for Forward {
+    fn packs(&self) -> Option<usize> {
+        self.winograd.as_ref().map(|_| 1)
+    }
+
+    fn prepare(&mut self, weight: &[f32]) {
+        if let Some((winograd, packed)) = &mut self.winograd {
+            winograd.pack(weight, packed);
+        }
+    }
+
+    fn packed_len(&self) -> usize {
+        self.winograd.as_ref().map_or(0, |(_, packed)| packed.len())
+    }
+
     fn scratch_len(&self) -> usize {
         let w = &self.window;
         if w.columns() == w.y.c() { 0 } else { (w.kernel.0 * w.kernel.1 * w.x.c() + self.biases) * w.columns() }
@@ -214,6 +232,9 @@ impl Fast for Forward {
 
     fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]) {
         let [x, weight, bias] = [inputs[0], inputs[1], inputs[2]];
+        if let Some((winograd, packed)) = &self.winograd {
+            return winograd.run(x, packed, bias, out);
+        }
         let (co, columns) = (self.window.y.c(), self.window.columns());
         if columns == co {
             return self.window.run(x, weight, bias, out);
@@ -228,6 +249,7 @@ impl Fast for Forward {
 /// `conv2d_grad_input`: of (dy, w).
 pub struct GradInput {
     window: Window,
+    winograd: Option<Winograd>,
 }
 
 impl GradInput {
@@ -241,22 +263,24 @@ impl GradInput {
             before: w.n() - 1 - conv.padding.0,
             spread: conv.stride,
         };
-        Self { window: window.flatten() }
+        Self { window: window.flatten(), winograd: Winograd::new(window) }
     }
 }
 
 impl Fast for GradInput {
     fn scratch_len(&self) -> usize {
         let w = &self.window;
-        (w.kernel.0 * w.kernel.1 * w.x.c() + 1) * w.columns()
+        let packed = self.winograd.map_or(0, |winograd| winograd.weight_len());
+        (w.kernel.0 * w.kernel.1 * w.x.c() + 1) * w.columns() + packed
     }
 
     fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]) {
         let [dy, weight] = [inputs[0], inputs[1]];
         let (co, ci, columns) = (self.window.x.c(), self.window.y.c(), self.window.columns());
         let taps = self.window.kernel.0 * self.window.kernel.1;
-        let (turned, zeros) = scratch.split_at_mut(taps * co * columns);
-        zeros[..columns].fill(0.0);
+        let (turned, rest) = scratch.split_at_mut(taps * co * columns);
+        let (zeros, rest) = rest.split_at_mut(columns);
+        zeros.fill(0.0);
         for tap in 0..taps {
             // Mirrored in both directions is the reverse order of taps.
             let from = &weight[(taps - 1 - tap) * ci * co..][..ci * co];
@@ -268,7 +292,12 @@ impl Fast for GradInput {
                 row[ci..].fill(0.0);
             }
         }
-        self.window.run(dy, turned, &zeros[..columns], out);
+        if let Some(winograd) = self.winograd {
+            let packed = &mut rest[..winograd.weight_len()];
+            winograd.pack(turned, packed);
+            return winograd.run(dy, packed, zeros, out);
+        }
+        self.window.run(dy, turned, zeros, out);
     }
 }
 
@@ -277,6 +306,7 @@ pub struct GradWeight {
     window: Window,
     /// Parts of the batch, each summed by one task, then added in order.
     parts: usize,
+    winograd: Option<Winograd>,
 }
 
 impl GradWeight {
@@ -290,13 +320,14 @@ impl GradWeight {
             before: conv.padding.0,
             spread: 1,
         };
+        let winograd = Winograd::new(window);
         if window.x.pixels() == 1 {
             window = window.flatten();
         }
         // Partial sums should stay in the caches: many for small weights, few for large ones.
         const PARTIAL_VALUES: usize = 1 << 21;
         let parts = (PARTIAL_VALUES / w.len()).clamp(1, 16).min(window.x.n());
-        Self { window, parts }
+        Self { window, parts, winograd }
     }
 
     fn rows(&self) -> usize {
@@ -341,11 +372,18 @@ impl GradWeight {
 
 impl Fast for GradWeight {
     fn scratch_len(&self) -> usize {
+        if let Some(winograd) = self.winograd {
+            return winograd.gradient_parts() * winograd.weight_len();
+        }
         self.parts * self.rows() * self.window.columns()
     }
 
     fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]) {
         let [x, dy] = [inputs[0], inputs[1]];
+        if let Some(winograd) = self.winograd {
+            let sums = &mut scratch[..winograd.gradient_parts() * winograd.weight_len()];
+            return winograd.weight_gradient(x, dy, sums, out);
+        }
         let w = self.window;
         let part_len = self.rows() * w.columns();
         let (x_len, y_len) = (w.x.pixels() * w.x.c(), w.y.pixels() * w.y.c());

@@ -10,3 +10,4 @@ pub(super) mod norm;
 mod parallel;
 mod simd;
 mod tile;
+mod winograd;

@@ -49,6 +49,12 @@ pub unsafe trait Vector: Copy {
     unsafe fn splat(x: f32) -> Self;
     /// self + a·b.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// self + b.
+    unsafe fn add(self, b: Self) -> Self;
+    /// self − b.
+    unsafe fn sub(self, b: Self) -> Self;
+    /// self·b.
+    unsafe fn mul(self, b: Self) -> Self;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -75,6 +81,18 @@ mod x86 {
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             unsafe { _mm512_fmadd_ps(a, b, self) }
         }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            unsafe { _mm512_add_ps(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, b: Self) -> Self {
+            unsafe { _mm512_sub_ps(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            unsafe { _mm512_mul_ps(self, b) }
+        }
     }
 
     // SAFETY: as above.
@@ -95,6 +113,18 @@ mod x86 {
         #[inline(always)]
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             unsafe { _mm256_fmadd_ps(a, b, self) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            unsafe { _mm256_add_ps(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, b: Self) -> Self {
+            unsafe { _mm256_sub_ps(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            unsafe { _mm256_mul_ps(self, b) }
         }
     }
 }
@@ -122,6 +152,18 @@ mod wasm {
         #[inline(always)]
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             f32x4_add(self, f32x4_mul(a, b))
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            f32x4_add(self, b)
+        }
+        #[inline(always)]
+        unsafe fn sub(self, b: Self) -> Self {
+            f32x4_sub(self, b)
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            f32x4_mul(self, b)
         }
     }
 }
@@ -157,6 +199,18 @@ unsafe impl Vector for [f32; 4] {
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         std::array::from_fn(|i| self[i] + a[i] * b[i])
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        std::array::from_fn(|i| self[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        std::array::from_fn(|i| self[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        std::array::from_fn(|i| self[i] * b[i])
     }
 }
 
