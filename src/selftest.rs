@@ -11,7 +11,7 @@ use crate::model::{config::BlockType, init::initialise};
 use crate::rng::Rng;
 use crate::tensor::Shape;
 use crate::train::optimizer::training_step;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 /// The largest error that passes, relative to the largest value of a result.
@@ -20,26 +20,35 @@ pub const TOLERANCE: f64 = 1e-4;
 /// How many results of each op are compared.
 const RESULTS_PER_OP: usize = 6;
 
+/// A larger net's prediction is timed but not compared: its f64 reference would take minutes.
+const COMPARED_PARAMETERS: usize = 4_000_000;
+
 /// What became of one op.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpReport {
     /// The op, which is also the kernel's name.
-    pub op: String,
+    pub name: String,
     /// Results compared.
     pub results: usize,
     /// The largest error among them, relative to the largest value of the result; `None` if one was not a number.
-    pub error: Option<f64>,
+    pub worst_error: Option<f64>,
     /// Whether the error is within [`TOLERANCE`].
-    pub pass: bool,
+    pub passed: bool,
 }
 
 /// The time of a prediction.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Images at once.
     pub batch: usize,
     /// Median milliseconds for all of them.
     pub ms: f64,
+    /// Runs it is the median of: one, the very first, where a run is slow.
+    pub runs: usize,
+    /// The largest error of ε relative to its largest value; `None` for a net too large to compare, or if one was not a number.
+    pub worst_error: Option<f64>,
+    /// Whether all numbers are finite and the error, where there is one, is within [`TOLERANCE`].
+    pub passed: bool,
 }
 
 /// A net with every kind of layer, small enough for the slowest adapter.
@@ -131,11 +140,11 @@ pub async fn check_ops(engine: &Engine) -> Result<Vec<OpReport>, EngineError> {
         for (name, _) in graph.outputs() {
             let Some((op, _)) = name.split_once('/') else { continue };
             let error = relative_error(&program.read(name).await?, &expected[name]);
-            let first = || OpReport { op: op.to_owned(), results: 0, error: Some(0.0), pass: true };
+            let first = || OpReport { name: op.to_owned(), results: 0, worst_error: Some(0.0), passed: true };
             let report = reports.entry(op.to_owned()).or_insert_with(first);
             report.results += 1;
-            report.error = report.error.zip(error).map(|(a, b)| a.max(b));
-            report.pass = report.error.is_some_and(|error| error <= TOLERANCE);
+            report.worst_error = report.worst_error.zip(error).map(|(a, b)| a.max(b));
+            report.passed = report.worst_error.is_some_and(|error| error <= TOLERANCE);
         }
     }
     Ok(reports.into_values().collect())
@@ -149,39 +158,83 @@ fn relative_error(found: &[f32], expected: &[f64]) -> Option<f64> {
     finite.then(|| error() / scale)
 }
 
-/// The median time of `runs` predictions of `batch` images, after one that is not counted; `now` is a clock in
-/// milliseconds. Weights are random: they do not change the time.
-///
-/// # Errors
-/// Those of the engine.
-pub async fn time_prediction(
-    engine: &Engine,
-    config: &UnetConfig,
-    batch: usize,
-    runs: usize,
-    now: impl Fn() -> f64,
-) -> Result<Timing, EngineError> {
-    let [h, w] = config.sample_size;
-    let graph = prediction(config, Shape::new(batch, h, w, config.channels));
-    let mut program = engine.compile(&graph)?;
-    for (spec, values) in graph.parameters().iter().zip(initialise(&graph, 1)) {
-        program.write(&spec.name, &values)?;
+/// A network whose predictions are timed. Its weights are random: they do not change the time.
+pub struct Benchmark {
+    config: UnetConfig,
+    /// In the order of the graph's parameters, which is the same for every batch.
+    parameters: Vec<Vec<f32>>,
+    /// One noised image, `[1, H, W, C]`.
+    sample: Vec<f32>,
+    /// Its ε by the f64 references, unless the net is too large.
+    expected: Option<Vec<f64>>,
+}
+
+impl Benchmark {
+    /// Draws the weights, and computes ε of one image by the references unless the net is large; that takes a while.
+    pub fn new(config: UnetConfig) -> Self {
+        let [h, w] = config.sample_size;
+        let graph = prediction(&config, Shape::new(1, h, w, config.channels));
+        let parameters = initialise(&graph, 1);
+        let sample = Rng::new(2).normals(h * w * config.channels);
+        let mut benchmark = Self { config, parameters, sample, expected: None };
+        if benchmark.parameters.iter().map(Vec::len).sum::<usize>() <= COMPARED_PARAMETERS {
+            let leaves = benchmark.leaves(&graph, 1);
+            let wide = leaves.into_iter().map(|(name, v)| (name, v.into_iter().map(f64::from).collect())).collect();
+            benchmark.expected = interpret::<f64>(&graph, &wide).remove("eps");
+        }
+        benchmark
     }
-    program.write("sample", &Rng::new(2).normals(batch * h * w * config.channels))?;
-    program.write("sinusoid", &sinusoid(config, &vec![500.0; batch]))?;
-    if program.has_leaf("class_labels") {
-        program.write("class_labels", &vec![0.0; batch])?;
+
+    /// Every leaf of the prediction of a batch: the same image over and over.
+    fn leaves(&self, graph: &Graph, batch: usize) -> Vec<(String, Vec<f32>)> {
+        let parameters = graph.parameters().into_iter().map(|spec| spec.name).zip(self.parameters.iter().cloned());
+        let mut leaves: Vec<(String, Vec<f32>)> = parameters.collect();
+        leaves.push(("sample".to_owned(), self.sample.repeat(batch)));
+        leaves.push(("sinusoid".to_owned(), sinusoid(&self.config, &vec![500.0; batch])));
+        if self.config.num_class_embeds.is_some() {
+            leaves.push(("class_labels".to_owned(), vec![0.0; batch]));
+        }
+        leaves
     }
-    let mut times = Vec::with_capacity(runs);
-    for _ in 0..=runs {
-        let start = now();
+
+    /// The median time of predictions of `batch` images, for about `budget` milliseconds but at least three times, after one
+    /// that is not counted, unless it alone takes half the budget: then it is the measurement. `now` is a clock in milliseconds.
+    ///
+    /// # Errors
+    /// Those of the engine; a wrong result is a report, not an error.
+    pub async fn time(
+        &self,
+        engine: &Engine,
+        batch: usize,
+        budget: f64,
+        now: impl Fn() -> f64,
+    ) -> Result<Timing, EngineError> {
+        let [h, w] = self.config.sample_size;
+        let graph = prediction(&self.config, Shape::new(batch, h, w, self.config.channels));
+        let mut program = engine.compile(&graph)?;
+        for (name, values) in self.leaves(&graph, batch) {
+            program.write(&name, &values)?;
+        }
+        let begin = now();
         program.run()?;
-        program.read("eps").await?;
-        times.push(now() - start);
+        let found = program.read("eps").await?;
+        let first = now() - begin;
+        let mut times = Vec::new();
+        while 2.0 * first < budget && (times.len() < 3 || now() - begin < budget) {
+            let start = now();
+            program.run()?;
+            program.read("eps").await?;
+            times.push(now() - start);
+        }
+        if times.is_empty() {
+            times.push(first);
+        }
+        times.sort_by(f64::total_cmp);
+        let finite = found.iter().all(|v| v.is_finite());
+        let worst_error = self.expected.as_ref().and_then(|one| relative_error(&found, &one.repeat(batch)));
+        let passed = finite && (self.expected.is_none() || worst_error.is_some_and(|error| error <= TOLERANCE));
+        Ok(Timing { batch, ms: times[times.len() / 2], runs: times.len(), worst_error, passed })
     }
-    times.remove(0);
-    times.sort_by(f64::total_cmp);
-    Ok(Timing { batch, ms: times[times.len() / 2] })
 }
 
 #[cfg(test)]

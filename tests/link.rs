@@ -6,13 +6,14 @@ use noisette::engine::Choice;
 use noisette::rng::Rng;
 use noisette::web::state::{Class, Limits, State};
 
-const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true };
+const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10 };
 
 #[test]
 fn every_state_survives_its_link() {
     let mut rng = Rng::new(1);
     for i in 0..200 {
         let state = State {
+            model: ["digits", "fashion", "x-2"][rng.below(3)].to_owned(),
             picture: Some(rng.below(10)),
             t: rng.below(1001),
             noise: u64::from(rng.u32()),
@@ -45,6 +46,8 @@ fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
         ("#guidance=1e9", "guidance must be 0 to 5"),
         ("#eta=inf", "eta must be 0 to 1"),
         ("#seed=18446744073709551616", "seed must be 0 to 4294967295"),
+        ("#model=../digits", "model is a model's name, not “../digits”"),
+        ("#model=", "model is a model's name, not “”"),
         ("#picture=10", "picture must be 0 to 9"),
         ("#class=cat", "class is each, none or a number, not “cat”"),
         ("#sampler=magic", "sampler is ddpm, ddim or dpmsolver++, not “magic”"),
@@ -73,6 +76,9 @@ fn what_the_model_does_not_allow_is_moved_and_said() {
     let mut state = State { class: Class::None, ..State::default() };
     assert_eq!(state.fit(Limits { none: false, ..LIMITS }).len(), 1);
     assert_eq!(state.class, Class::Each);
+    let mut state = State { picture: Some(7), ..State::default() };
+    assert_eq!(state.fit(Limits { pictures: 4, ..LIMITS }), ["this model has pictures 0 to 3, not 7"]);
+    assert_eq!(state.picture, Some(3));
 }
 
 #[test]

@@ -105,6 +105,35 @@ fn a_run_goes_on_from_any_step() {
 }
 
 #[test]
+fn a_run_in_parts_is_the_run() {
+    let classes = [Some(1), None, Some(7), Some(1), Some(0)];
+    for (kind, eta) in [(SamplerKind::Ddpm, 0.0), (SamplerKind::Ddim, 0.5), (SamplerKind::DpmSolverPp2M, 0.0)] {
+        let settings = settings("grey", &classes, 1.5, kind, 4, eta);
+        let run = |position: usize, x: Option<&[f32]>, part: std::ops::Range<usize>| {
+            let mut session = session("grey");
+            session.set_images_at_once(1);
+            let noise = match x {
+                Some(x) => Noise::Given { x: x.to_vec(), steps: None, seed: 11 },
+                None => Noise::Seed(11),
+            };
+            session.start_part(&settings, noise, position, part).expect("a run");
+            frames(&mut session)
+        };
+        let whole = run(0, None, 0..5);
+        let parts = [run(0, None, 0..2), run(0, None, 2..3), run(0, None, 3..5)];
+        for (i, frame) in whole.iter().enumerate() {
+            let joined: Vec<f32> = parts.iter().flat_map(|part| part[i].x.clone()).collect();
+            assert_eq!(frame.x, joined, "{kind:?}, step {}", frame.step);
+        }
+        if kind != SamplerKind::DpmSolverPp2M {
+            let image = whole[0].x.len() / 5;
+            let rest = run(2, Some(&whole[1].x[3 * image..]), 3..5);
+            assert_eq!(rest.last().expect("a last frame").x, whole[3].x[3 * image..], "{kind:?} goes on in parts");
+        }
+    }
+}
+
+#[test]
 fn seeds_draw_images_in_pytorchs_order() {
     let mut session = session("rgb");
     let shape = session.image_shape().with_n(2);
@@ -167,6 +196,10 @@ fn what_cannot_be_done_is_said() {
         ),
         (error(grey.start(&ddim("grey", &[Some(1)], 1.0, 3, 1.5), seed())), "between 0 and 1, found 1.5"),
         (error(grey.start_after(&ddim("grey", &[Some(1)], 1.0, 3, 0.0), seed(), 4)), "cannot start after step 4"),
+        (
+            error(grey.start_part(&ddim("grey", &[None; 2], 1.0, 3, 0.0), seed(), 0, 1..3)),
+            "has 2 images, so images 1 to 3 are no part",
+        ),
         (error(rgb.start(&ddim("rgb", &[Some(0)], 1.0, 3, 0.0), seed())), "no classes, so class 0"),
         (
             error(

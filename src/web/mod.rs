@@ -3,16 +3,23 @@
 //! | file | what |
 //! |---|---|
 //! | [`state`] | every control, and the link that holds them |
+//! | [`models`] | which models there are |
 //! | [`protocol`] | what page and worker say to each other |
+//! | [`shares`] | a run shared out among several workers |
 //! | `wire` | how a message travels |
 //! | `worker` | the engine's side: a queue, a session |
+//! | `check` | the engine's side of "Check this machine" |
 //! | `page` | the visitor's side: the only place that knows the DOM |
 //!
-//! The first two know no browser and are tested natively.
+//! The first four know no browser and are tested natively.
 
+pub mod models;
 pub mod protocol;
+pub mod shares;
 pub mod state;
 
+#[cfg(target_arch = "wasm32")]
+mod check;
 #[cfg(target_arch = "wasm32")]
 mod page;
 #[cfg(target_arch = "wasm32")]

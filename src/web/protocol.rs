@@ -1,7 +1,9 @@
 //! What the page and its worker say to each other. A message is one of these as JSON, and for pictures and weights a block
 //! of bytes beside it.
 
+use crate::selftest::{OpReport, Timing};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +24,8 @@ pub enum Command {
         /// 0…T−1.
         timestep: usize,
     },
-    /// Begin a run; one in progress is dropped. Bytes: x after `after` steps as f32, `[N, H, W, C]`, or none to begin with noise.
+    /// Begin a run, or a worker's share of one; a run in progress is dropped. Bytes: x of these images after `after` steps as f32,
+    /// `[N, H, W, C]`, or none to begin with noise.
     Generate {
         /// Comes back with everything about this run.
         run: u32,
@@ -30,9 +33,18 @@ pub enum Command {
         request: Request,
         /// Steps already done.
         after: usize,
+        /// The images to compute, of those requested.
+        images: Range<usize>,
     },
     /// Drop the run in progress.
     Stop,
+    /// Check an engine: compare its ops with the references, then time predictions.
+    Check {
+        /// "gpu" or "cpu".
+        engine: String,
+        /// config.json of the net to time; without one it is the original DDPM's.
+        config: Option<String>,
+    },
 }
 
 /// What to generate, as the controls say it.
@@ -83,10 +95,10 @@ pub enum Event {
         step: usize,
         /// Images done in it.
         done: usize,
-        /// Images of the run.
+        /// Images this worker computes.
         of: usize,
     },
-    /// A step is complete. Bytes: x, `[N, H, W, C]` f32.
+    /// A step of these images is complete. Bytes: x, `[N, H, W, C]` f32.
     Frame {
         /// Of the run.
         run: u32,
@@ -116,6 +128,51 @@ pub enum Event {
     /// The program has a fault and has stopped; the worker is gone.
     Panicked {
         /// What and where.
+        message: String,
+    },
+    /// Progress of [`Command::Check`].
+    Check(CheckNews),
+}
+
+/// What the check of an engine has come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CheckNews {
+    /// The engine is open.
+    Opened {
+        /// Its adapter's name.
+        adapter: String,
+        /// The adapter is a program, not hardware.
+        software: bool,
+    },
+    /// Something begins that takes a while.
+    Begins {
+        /// In words.
+        what: String,
+    },
+    /// The ops are compared.
+    Ops {
+        /// Each of them.
+        ops: Vec<OpReport>,
+        /// How long all of it took, compiling and the references included.
+        milliseconds: f64,
+    },
+    /// A prediction is timed.
+    Timed(Timing),
+    /// A prediction was left out, as one of the batch would take too long.
+    Skipped {
+        /// Images at once.
+        batch: usize,
+        /// About how long it would have taken, in milliseconds.
+        estimate: f64,
+    },
+    /// All of it is done.
+    Done {
+        /// Bytes of the worker's memory, which never shrinks: the most it needed. A GPU's memory is not in it.
+        memory: f64,
+    },
+    /// The engine cannot be checked.
+    Failed {
+        /// One sentence.
         message: String,
     },
 }

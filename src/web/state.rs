@@ -5,6 +5,7 @@
 
 use crate::diffusion::SamplerKind;
 use crate::engine::Choice;
+use crate::web::models::is_name;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -74,11 +75,15 @@ pub struct Limits {
     pub classes: usize,
     /// Whether images without a class can be asked for.
     pub none: bool,
+    /// Sample pictures to choose from.
+    pub pictures: usize,
 }
 
 /// Every control.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
+    /// Name of the model.
+    pub model: String,
     /// The picture shown as x_0; `None` for the visitor's own, which no link can hold.
     pub picture: Option<usize>,
     /// The paper's t, 0…T.
@@ -106,6 +111,7 @@ pub struct State {
 impl Default for State {
     fn default() -> Self {
         Self {
+            model: "digits".to_owned(),
             picture: Some(3),
             t: 400,
             noise: 1,
@@ -142,6 +148,9 @@ impl State {
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
+            "model" => {
+                self.model = among(key, value, is_name(value).then(|| value.to_owned()), "a model's name")?;
+            }
             "picture" => self.picture = Some(within(key, value, 0..=PICTURES - 1)?),
             "t" => self.t = at_least(key, value, 0)?,
             "noise" => self.noise = within(key, value, SEEDS)?,
@@ -170,10 +179,10 @@ impl State {
     /// The link's part from `#` on.
     pub fn hash(&self) -> String {
         let picture = self.picture.map_or(String::new(), |picture| format!("picture={picture}&"));
-        let Self { t, noise, class, steps, seed, count, guidance, eta, .. } = self;
+        let Self { model, t, noise, class, steps, seed, count, guidance, eta, .. } = self;
         let (sampler, engine) = (self.sampler.name(), engine_name(self.engine));
         format!(
-            "#{picture}t={t}&noise={noise}&class={class}&sampler={sampler}&steps={steps}&seed={seed}&count={count}\
+            "#model={model}&{picture}t={t}&noise={noise}&class={class}&sampler={sampler}&steps={steps}&seed={seed}&count={count}\
              &guidance={guidance}&eta={eta}&engine={engine}"
         )
     }
@@ -186,6 +195,11 @@ impl State {
                 moved.push(format!("{name} is at most {} with this model, not {value}", limits.timesteps));
                 *value = limits.timesteps;
             }
+        }
+        if let Some(picture) = self.picture.filter(|&picture| picture >= limits.pictures) {
+            let last = limits.pictures.saturating_sub(1);
+            moved.push(format!("this model has pictures 0 to {last}, not {picture}"));
+            self.picture = Some(last);
         }
         match self.class {
             Class::One(class) if class >= limits.classes => {

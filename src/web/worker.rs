@@ -3,7 +3,7 @@
 //! After every piece of work, one batch of images at most, the worker goes back to the browser's event loop, so that a
 //! command never waits for longer than that.
 
-use super::protocol::{Command, Event, Request, Stage};
+use super::protocol::{CheckNews, Command, Event, Request, Stage};
 use super::wire;
 use crate::checkpoint::Checkpoint;
 use crate::diffusion::SamplerKind;
@@ -12,6 +12,7 @@ use crate::playground::{Advance, Noise, PlaygroundError, Session, Settings, samp
 use js_sys::{Function, Promise, Uint8Array};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -125,12 +126,19 @@ impl Worker {
                 }
             }
             Command::Predict { id, timestep } => self.predict = Some((id, timestep, wire::floats_of(&bytes))),
-            Command::Generate { run, request, after } => {
+            Command::Generate { run, request, after, images } => {
                 self.progress = None;
                 let Some(session) = &mut self.session else { return };
-                match begin(session, &request, after, wire::floats_of(&bytes)) {
+                match begin(session, &request, after, images, wire::floats_of(&bytes)) {
                     Ok(()) => self.progress = Some(Progress { run, step: after, milliseconds: 0.0 }),
                     Err(error) => self.fail(Stage::Generating, &error),
+                }
+            }
+            Command::Check { engine, config } => {
+                let scope = &self.scope;
+                let tell = |news| post(scope, &Event::Check(news), None);
+                if let Err(message) = super::check::check(&engine, config.as_deref(), tell, || now(scope)).await {
+                    tell(CheckNews::Failed { message });
                 }
             }
             Command::Stop => {
@@ -208,13 +216,19 @@ async fn open(engine: &str, config: &str, scheduler: Option<&str>, weights: &[u8
     Ok(session)
 }
 
-fn begin(session: &mut Session, request: &Request, after: usize, x: Vec<f32>) -> Result<(), PlaygroundError> {
+fn begin(
+    session: &mut Session,
+    request: &Request,
+    after: usize,
+    images: Range<usize>,
+    x: Vec<f32>,
+) -> Result<(), PlaygroundError> {
     let kind = SamplerKind::from_name(&request.sampler).unwrap_or(SamplerKind::Ddim);
     let sampler = sampler_config(&session.checkpoint().scheduler, kind, request.steps, request.eta);
     let settings = Settings { classes: request.classes.clone(), guidance: request.guidance, sampler };
     let seed = request.seed;
     let noise = if x.is_empty() { Noise::Seed(seed) } else { Noise::Given { x, steps: None, seed } };
-    session.start_after(&settings, noise, after)
+    session.start_part(&settings, noise, after, images)
 }
 
 fn now(scope: &DedicatedWorkerGlobalScope) -> f64 {

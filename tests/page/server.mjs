@@ -25,7 +25,8 @@ export function serve(base = "/", port = 0, root = DIST) {
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+    const { size } = statSync(file);
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", "content-length": size });
     createReadStream(file).pipe(response);
   });
   return new Promise((resolve) => {

@@ -72,3 +72,21 @@ export async function run(page) {
 
 /** The largest difference of two pictures. */
 export const difference = (a, b) => Math.max(...a.map((v, i) => Math.abs(v - b[i])));
+
+export const startCheck = (page) => page.getByRole("button", { name: "Check this machine" });
+export const endCheck = (page) => page.getByRole("button", { name: "End the check" });
+
+/** Runs the check and returns what it wrote. */
+export async function check(page) {
+  await startCheck(page).click();
+  await expect(status(page)).toHaveText(/^(Done|Error)/, { timeout: 110_000 });
+  await expect(endCheck(page)).toBeDisabled();
+  const report = JSON.parse(await page.locator("#check-json").textContent());
+  for (const op of report.ops) expect(op.passed && op.worst_error <= 1e-4 && op.results > 0, JSON.stringify(op)).toBe(true);
+  for (const time of report.times) expect(time.passed && time.ms > 0 && time.worst_error <= 1e-4, JSON.stringify(time)).toBe(true);
+  return report;
+}
+
+/** Kernels checked on an engine, and batches timed or left out. */
+export const names = (report, engine) => report.ops.filter((op) => op.engine === engine).map((op) => op.name);
+export const batches = (report, engine) => report.times.concat(report.left_out).filter((time) => time.engine === engine).map((time) => time.batch);

@@ -1,5 +1,5 @@
 // The page in a browser with WebGPU, here a software adapter: slow, so little of it.
-import { difference, expect, generate, generated, open, run, status, test } from "./visit.mjs";
+import { batches, check, difference, expect, generate, generated, names, open, run, status, test } from "./visit.mjs";
 
 test.use({ launchOptions: async ({ launchOptions }, use) => {
   await use({ ...launchOptions, args: [...launchOptions.args, "--enable-unsafe-webgpu"] });
@@ -44,4 +44,14 @@ test("when the GPU is lost in the middle of a run, the CPU takes it to its end",
   await expect(page.locator("#engine-note")).toContainText("WebGPU stopped working");
   const resumed = await generated(page, 2);
   for (const i of [0, 1]) expect(difference(whole[i], resumed[i])).toBeLessThanOrEqual(2);
+});
+
+test("both engines are checked and timed", async ({ page, host }) => {
+  await open(page, host);
+  const report = await check(page);
+  expect(report.passed).toBe(true);
+  expect(names(report, "gpu")).toEqual(names(report, "cpu"));
+  expect(batches(report, "gpu")).toEqual([1, 16]);
+  expect(report.engines[1]).toMatchObject({ engine: "gpu", software: true, error: null });
+  await expect(page.locator("#check-rows")).toContainText("WebGPU, software");
 });

@@ -1,12 +1,14 @@
 //! Which engine runs, what the page says about it, and what happens when it stops.
 
-use super::link::{Link, News};
+use super::crew::{self, Crew};
+use super::link::News;
 use super::model::Model;
 use super::reverse::milliseconds;
 use super::{App, Shared, dom};
 use crate::engine::Choice;
-use crate::web::protocol::{Command, Event, Stage};
+use crate::web::protocol::{Command, Event, Request, Stage};
 use crate::web::state::engine_name;
+use crate::web::wire;
 use js_sys::Uint8Array;
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
@@ -14,14 +16,16 @@ use web_sys::Element;
 
 /// Workers that may fail before the page gives up.
 const RESTARTS: u32 = 3;
+/// The worker that leads.
+const LEADER: usize = 0;
 
-/// The worker and the engine in it.
+/// The workers and the engine in them.
 #[derive(Default)]
 pub struct EngineSide {
-    link: Option<Link>,
-    /// The worker listens.
-    ready: bool,
-    /// What was asked of the worker.
+    crew: Crew,
+    /// Number of the crew: news of an earlier one are none.
+    era: u32,
+    /// What was asked of the leader.
     choice: Choice,
     /// What it opened: "gpu" or "cpu", and the text for people.
     opened: Option<(String, String)>,
@@ -38,11 +42,19 @@ impl EngineSide {
         self.opened.is_some()
     }
 
-    /// Sends a command, if there is a worker that listens.
+    /// Sends the leader a command, if it listens.
     pub fn send(&self, command: &Command, bytes: Option<Uint8Array>) {
-        if let Some(link) = self.link.as_ref().filter(|_| self.ready) {
-            link.send(command, bytes);
-        }
+        self.crew.send(LEADER, command, bytes);
+    }
+
+    /// Begins a run after so many steps, whose state is x.
+    pub fn begin(&mut self, run: u32, request: &Request, after: usize, x: Option<&[f32]>) {
+        self.crew.begin(run, request, after, x);
+    }
+
+    /// Ends the run wherever it is.
+    pub fn end_run(&mut self) {
+        self.crew.end();
     }
 
     /// A step took this long on average.
@@ -59,20 +71,25 @@ impl EngineSide {
         }
     }
 
-    fn open(&self, model: &Model) {
+    /// Hands a worker the model.
+    fn open(&self, number: usize, choice: Choice, model: &Model) {
         let (config, scheduler) = (model.config_text.clone(), model.scheduler_text.clone());
-        let command = Command::Open { engine: engine_name(self.choice).to_owned(), config, scheduler };
-        self.send(&command, Some(model.weights.slice(0, model.weights.length())));
+        let command = Command::Open { engine: engine_name(choice).to_owned(), config, scheduler };
+        self.crew.send(number, &command, Some(model.weights.slice(0, model.weights.length())));
     }
 
     fn show(&self) {
         let Some((_, text)) = &self.opened else { return };
+        let workers = match self.crew.opened() {
+            0 | 1 => String::new(),
+            n => format!(" × {n} workers"),
+        };
         let time = match (self.step, self.prediction) {
             (Some(step), _) => format!(" · {} ms a step", milliseconds(step)),
             (None, Some(one)) => format!(" · {} ms a prediction", milliseconds(one)),
             (None, None) => String::new(),
         };
-        badge(&format!("{text}{time}"), "ready");
+        badge(&format!("{text}{workers}{time}"), "ready");
         dom::set_text("engine-note", self.note.as_deref().unwrap_or_default());
         dom::set_shown("engine-note", self.note.is_some());
     }
@@ -85,7 +102,7 @@ fn badge(text: &str, state: &str) {
     dom::set_attribute(&badge, "title", text);
 }
 
-/// Starts a worker for the engine of the visitor's choice, in place of the present one.
+/// Starts a worker for the engine of the visitor's choice, in place of the present ones.
 pub fn choose(app: &Shared) {
     let mut page = app.borrow_mut();
     page.engine.failures = 0;
@@ -97,77 +114,108 @@ pub fn choose(app: &Shared) {
 
 /// Starts a worker for `engine.choice`.
 fn start(app: &Shared) {
-    let weak = Rc::downgrade(app);
-    let receive: Rc<dyn Fn(News)> = Rc::new(move |news| {
-        if let Some(app) = weak.upgrade() {
-            hear(&app, news);
-        }
-    });
     let mut page = app.borrow_mut();
-    let old = page.engine.link.take();
-    // The old worker may be the one whose message is being handled: let that end first.
-    spawn_local(async move { drop(old) });
-    (page.engine.ready, page.engine.opened) = (false, None);
+    page.dismiss_all();
     (page.engine.step, page.engine.prediction) = (None, None);
     badge("starting", "loading");
     page.renew_buttons();
-    match Link::start(receive) {
-        Ok(link) => page.engine.link = Some(link),
-        Err(message) => page.give_up(&message),
+    if let Err(message) = page.hire(app) {
+        page.give_up(&message);
     }
 }
 
 /// Hands the model to a worker that is waiting for it.
 pub fn open(app: &Shared) {
     let page = app.borrow();
-    if let Some(model) = page.model.as_ref().filter(|_| page.engine.ready && !page.engine.opened()) {
+    if let Some(model) = page.model.as_ref().filter(|_| page.engine.crew.listens() && !page.engine.opened()) {
         badge("opening the engine", "loading");
-        page.engine.open(model);
+        page.engine.open(LEADER, page.engine.choice, model);
     }
 }
 
-fn hear(app: &Shared, news: News) {
+fn hear(app: &Shared, number: usize, news: News) {
     let (event, bytes) = match news {
         News::Event(event, bytes) => (event, bytes),
-        News::Gone(message) => return replace(app, &message),
+        News::Gone(message) => return lose(app, number, &message),
     };
     let mut page = app.borrow_mut();
+    let crew = &mut page.engine.crew;
     match event {
-        Event::Ready => {
-            page.engine.ready = true;
+        Event::Ready if number == LEADER => {
+            crew.is_ready(number);
             drop(page);
             open(app);
         }
-        Event::Opened { engine, adapter, software, note } => page.welcome(engine, &adapter, software, note),
-        Event::Predicted { id, milliseconds } => {
-            page.show_prediction(id, &crate::web::wire::floats_of(&bytes), milliseconds);
+        Event::Ready => {
+            crew.is_ready(number);
+            let page = &*page;
+            page.model.iter().for_each(|model| page.engine.open(number, Choice::Cpu, model));
         }
-        Event::Part { run, step, done, of } => page.show_part(run, step, done, of),
+        Event::Opened { engine, adapter, software, note } if number == LEADER => {
+            crew.has_opened(number);
+            let several = engine == "cpu";
+            page.welcome(engine, &adapter, software, note);
+            // Those that a browser does not start are done without.
+            (1..if several { crew::wanted() } else { 1 }).for_each(|_| drop(page.hire(app)));
+        }
+        Event::Opened { .. } => {
+            crew.has_opened(number);
+            page.engine.show();
+        }
+        Event::Predicted { id, milliseconds } => page.show_prediction(id, &wire::floats_of(&bytes), milliseconds),
+        Event::Part { run, step, done, .. } => {
+            if let Some((run, step, done, of)) = crew.part(number, run, step, done) {
+                page.show_part(run, step, done, of);
+            }
+        }
         Event::Frame { run, step, timestep, milliseconds, .. } => {
-            page.show_frame(run, step, timestep, milliseconds, crate::web::wire::floats_of(&bytes));
+            let whole = crew.frame(number, run, (step, timestep, milliseconds), wire::floats_of(&bytes));
+            if let Some((run, whole)) = whole {
+                page.show_frame(run, whole.step, whole.timestep, whole.milliseconds, whole.x);
+            }
         }
-        Event::Finished { run } => page.finish_run(run),
+        Event::Finished { run } => {
+            if let Some(run) = crew.finish(number, run) {
+                page.finish_run(run);
+            }
+        }
         Event::Failed { message, fatal: true, .. } | Event::Panicked { message } => {
             drop(page);
-            replace(app, &message);
+            lose(app, number, &message);
         }
-        Event::Failed { during: Stage::Opening, message, .. } => page.give_up(&message),
+        Event::Failed { during: Stage::Opening, message, .. } if number == LEADER => page.give_up(&message),
+        Event::Failed { during: Stage::Opening, message, .. } => {
+            drop(page);
+            lose(app, number, &message);
+        }
         Event::Failed { during, message, .. } => {
             if during == Stage::Generating {
+                page.engine.end_run();
                 page.fail_run();
             }
             page.error(&message);
         }
+        Event::Check(_) => {}
     }
 }
 
-/// The engine has stopped: starts a worker on the next one, which goes on where this one was.
-fn replace(app: &Shared, message: &str) {
+/// A worker has stopped. Without the leader another one starts on the next engine; without one of the others the rest do its
+/// share. Either way a run goes on where it was.
+fn lose(app: &Shared, number: usize, message: &str) {
     let mut page = app.borrow_mut();
     let engine = &mut page.engine;
+    if number != LEADER {
+        let needed = engine.crew.dismiss(number);
+        if needed && engine.opened() {
+            engine.note =
+                Some(format!("A worker stopped, so {} on without it. ({message})", rest(engine.crew.opened())));
+            page.resume();
+        }
+        return page.engine.show();
+    }
     engine.failures += 1;
     // A worker that never came to listen will not do so the next time either.
-    if engine.failures > RESTARTS || !engine.ready {
+    if engine.failures > RESTARTS || !engine.crew.listens() {
         return page.give_up(message);
     }
     let was_gpu = engine.opened.as_ref().map_or(engine.choice != Choice::Cpu, |(name, _)| name == "gpu");
@@ -178,7 +226,32 @@ fn replace(app: &Shared, message: &str) {
     start(app);
 }
 
+fn rest(workers: usize) -> String {
+    if workers == 1 { "one goes".to_owned() } else { format!("{workers} go") }
+}
+
 impl App {
+    /// Starts one more worker.
+    fn hire(&mut self, app: &Shared) -> Result<(), String> {
+        let (weak, era) = (Rc::downgrade(app), self.engine.era);
+        self.engine.crew.hire(move |number, news| {
+            if let Some(app) = weak.upgrade()
+                && app.borrow().engine.era == era
+            {
+                hear(&app, number, news);
+            }
+        })
+    }
+
+    /// Ends all workers.
+    fn dismiss_all(&mut self) {
+        let old = std::mem::take(&mut self.engine.crew);
+        // One of them may be the one whose message is being handled: let that end first.
+        spawn_local(async move { drop(old) });
+        self.engine.era += 1;
+        self.engine.opened = None;
+    }
+
     /// An engine is open.
     fn welcome(&mut self, engine: String, adapter: &str, software: bool, note: Option<String>) {
         let name = if engine == "gpu" { "WebGPU" } else { "CPU" };
@@ -191,7 +264,8 @@ impl App {
         if self.running() {
             self.resume();
         } else if !self.failed {
-            self.status("Ready.");
+            let moved = std::mem::take(&mut self.moved);
+            self.status(&if moved.is_empty() { "Ready.".to_owned() } else { format!("Ready; {}.", moved.join("; ")) });
         }
         self.renew_buttons();
         self.ask();
@@ -199,9 +273,7 @@ impl App {
 
     /// There is no engine, and the page says why; another one can be chosen.
     fn give_up(&mut self, message: &str) {
-        let old = self.engine.link.take();
-        spawn_local(async move { drop(old) });
-        (self.engine.ready, self.engine.opened) = (false, None);
+        self.dismiss_all();
         dom::set_shown("engine-note", false);
         badge("no engine", "failed");
         self.fail_run();

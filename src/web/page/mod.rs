@@ -1,6 +1,8 @@
 //! The visitor's side: the controls, what they do, and what the page says.
 
 mod algorithm;
+mod check;
+mod crew;
 mod dom;
 mod engine;
 mod forward;
@@ -9,7 +11,9 @@ mod model;
 mod paint;
 mod picture;
 mod reverse;
+mod switch;
 
+use super::models::Entry;
 use super::state::{self, Class, Limits, State, engine_name, within};
 use crate::diffusion::{SamplerKind, Schedule};
 use crate::engine::Choice;
@@ -20,7 +24,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Element, HtmlCanvasElement, HtmlInputElement, HtmlLabelElement};
+use web_sys::{Element, File, HtmlCanvasElement, HtmlInputElement, HtmlLabelElement};
 
 /// Milliseconds between a change and the new address, as browsers limit how often it may change.
 const ADDRESS_DELAY: i32 = 250;
@@ -28,9 +32,19 @@ const ADDRESS_DELAY: i32 = 250;
 /// The page's state.
 struct App {
     state: State,
+    /// The models that ship.
+    models: Vec<Entry>,
     samples: picture::Samples,
-    /// What the worker works with, once it is fetched.
+    /// The visitor's own picture, in case the next model wants it in another size.
+    own: Option<File>,
+    /// What the workers work with, once it is fetched.
     model: Option<Model>,
+    /// The model that is being fetched.
+    loading: Option<String>,
+    /// The model that could not be.
+    missing: Option<String>,
+    /// What the last model's settings became with this one.
+    moved: Vec<String>,
     /// The model's, or that of DDPM's paper until then.
     schedule: Schedule,
     /// `[1, H, W, C]` of the pictures.
@@ -38,6 +52,7 @@ struct App {
     forward: forward::Forward,
     run: Option<reverse::Run>,
     engine: engine::EngineSide,
+    check: check::Check,
     /// The status line tells of an error.
     failed: bool,
     address_timer: Option<i32>,
@@ -51,18 +66,24 @@ pub fn start() {
         web_sys::console::error_1(&info.to_string().into());
         dom::set_text("status", &format!("Error: the page's program has a fault; please reload the page. ({info})"));
     }));
-    let samples = picture::Samples::load();
+    let samples = picture::Samples::digits();
     let shape = samples.shape;
     let schedule = Schedule::ddpm_linear(1000, 1e-4, 0.02).expect("DDPM's own schedule is one");
     let app = Rc::new(RefCell::new(App {
         state: State::default(),
+        models: Vec::new(),
         samples,
+        own: None,
         model: None,
+        loading: None,
+        missing: None,
+        moved: Vec::new(),
         schedule,
         shape,
         forward: forward::Forward::default(),
         run: None,
         engine: engine::EngineSide::default(),
+        check: check::Check::default(),
         failed: false,
         address_timer: None,
     }));
@@ -76,19 +97,7 @@ pub fn start() {
     }
     listen(&app);
     engine::choose(&app);
-    spawn_local(load(app));
-}
-
-/// Fetches the model and fits the page to it.
-async fn load(app: Shared) {
-    let base = dom::document().document_element().and_then(|html| html.get_attribute("data-weights"));
-    match Model::fetch(&base.unwrap_or_default()).await {
-        Ok(model) => {
-            app.borrow_mut().adopt(model);
-            engine::open(&app);
-        }
-        Err(message) => app.borrow_mut().error(&message),
-    }
+    spawn_local(switch::begin(app));
 }
 
 /// Connects every control.
@@ -136,10 +145,17 @@ fn listen(app: &Shared) {
         drop(page);
         engine::choose(app);
     });
+    on("model", "change", |app| {
+        let name = dom::select("model").value();
+        spawn_local(switch::load(app.clone(), name));
+    });
+    on("retry", "click", |app| spawn_local(switch::retry(app.clone())));
     on("generate", "click", |app| app.borrow_mut().generate());
     on("stop", "click", |app| app.borrow_mut().stop());
     on("step", "input", |app| app.borrow().scrub());
     on("film-of", "change", |app| app.borrow().renew_run_film());
+    on("check-start", "click", check::start);
+    on("check-end", "click", |app| app.borrow_mut().end_check());
     on("copy", "click", |app| {
         app.borrow_mut().write_address();
         spawn_local(copy_link(app.clone()));
@@ -149,10 +165,14 @@ fn listen(app: &Shared) {
         let mut page = other.borrow_mut();
         let before = page.state.engine;
         page.read_address();
-        let engine = page.state.engine;
+        let (engine, model) = (page.state.engine, page.state.model.clone());
+        let other_model = page.model.as_ref().is_some_and(|present| present.entry.name != model);
         drop(page);
         if engine != before {
             engine::choose(&other);
+        }
+        if other_model {
+            spawn_local(switch::load(other.clone(), model));
         }
     });
 }
@@ -172,7 +192,7 @@ async fn upload(app: Shared) {
     let opened = picture::open(&file, shape).await;
     let mut page = app.borrow_mut();
     match opened {
-        Ok(x_0) => {
+        Ok(x_0) if page.shape == shape => {
             dom::set_text("upload-error", "");
             page.state.picture = None;
             page.forward.x_0 = x_0;
@@ -180,8 +200,10 @@ async fn upload(app: Shared) {
             page.renew_picture();
             page.renew_noise();
             page.status(&format!("“{}” is x₀ now; it has not left your machine.", file.name()));
+            page.own = Some(file);
             page.changed(&app);
         }
+        Ok(_) => page.error("the model has changed meanwhile: please choose the picture again"),
         Err(message) => {
             dom::set_text("upload-error", &message);
             page.error(&message);
@@ -209,8 +231,9 @@ async fn copy_link(app: Shared) {
 impl App {
     /// What the model allows; what the digits allow until it is there.
     fn limits(&self) -> Limits {
-        let default = Limits { timesteps: self.schedule.timesteps(), classes: 10, none: true };
-        self.model.as_ref().map_or(default, Model::limits)
+        let pictures = self.samples.count();
+        let default = Limits { timesteps: self.schedule.timesteps(), classes: 10, none: true, pictures };
+        self.model.as_ref().map_or(default, |model| model.limits(pictures))
     }
 
     fn class_name(&self, class: usize) -> String {
@@ -234,13 +257,17 @@ impl App {
     /// One choice per sample.
     fn build_thumbs(&self) {
         let thumbs: Element = dom::by_id("thumbs");
+        let old = thumbs.get_elements_by_tag_name("label");
+        while let Some(label) = old.item(0) {
+            label.remove();
+        }
         for i in 0..self.samples.count() {
             let label: HtmlLabelElement = dom::create("label");
             let input: HtmlInputElement = dom::create("input");
             input.set_type("radio");
             input.set_name("picture");
             input.set_value(&i.to_string());
-            dom::set_attribute(&input, "aria-label", &format!("Digit {i}"));
+            dom::set_attribute(&input, "aria-label", self.samples.name(i));
             let canvas: HtmlCanvasElement = dom::create("canvas");
             dom::set_attribute(&canvas, "aria-hidden", "true");
             paint::sheet(&canvas, &[self.samples.pixels(i)], self.samples.shape, 1);
@@ -264,34 +291,15 @@ impl App {
         }
     }
 
-    /// Fits the page to the model.
-    fn adopt(&mut self, model: Model) {
-        let other_shape = model.shape() != self.shape;
-        self.schedule = model.schedule.clone();
-        self.shape = model.shape();
-        self.model = Some(model);
-        let limits = self.limits();
-        let moved = self.state.fit(limits);
-        self.fill_classes();
-        for (id, max) in [("t", limits.timesteps), ("steps", limits.timesteps)] {
-            dom::input(id).set_max(&max.to_string());
-        }
-        if other_shape && self.state.picture.is_none() {
-            self.state.picture = State::default().picture;
-        }
-        self.show_state();
-        self.draw_shares();
-        if !moved.is_empty() {
-            self.error(&moved.join("; "));
-        }
-    }
-
     /// Takes the state from the address.
     fn read_address(&mut self) {
         let hash = dom::window().location().hash().unwrap_or_default();
         let (state, mut problems) = State::parse(&hash);
         let picture = self.state.picture;
         self.state = state;
+        if !self.models.is_empty() && !self.models.iter().any(|entry| entry.name == self.state.model) {
+            problems.push(self.unknown_model());
+        }
         // A link that names no picture leaves the visitor's own where it is.
         if picture.is_none() && !hash.contains("picture=") {
             self.state.picture = None;
@@ -334,6 +342,7 @@ impl App {
             class => class.to_string(),
         };
         dom::select("class").set_value(&class);
+        dom::select("model").set_value(&state.model);
         dom::select("sampler").set_value(state.sampler.name());
         dom::select("engine").set_value(engine_name(state.engine));
         let thumbs = dom::by_id::<Element>("thumbs").get_elements_by_tag_name("input");

@@ -1,18 +1,21 @@
-//! The model's three files, fetched from beside the page.
+//! The models beside the page: their list, and of one of them the three files.
 
 use super::dom;
 use crate::checkpoint::{SCHEDULER_FILE, SchedulerConfig, WEIGHTS_FILE};
 use crate::diffusion::Schedule;
 use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::tensor::Shape;
+use crate::web::models::{self, Entry, MODELS_FILE};
 use crate::web::state::Limits;
-use js_sys::{ArrayBuffer, Uint8Array};
-use wasm_bindgen::JsCast;
+use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::Response;
+use web_sys::{ReadableStreamDefaultReader, Response};
 
 /// What the page knows of the model; the worker gets the same texts and the weights.
 pub struct Model {
+    /// Its entry in the list.
+    pub entry: Entry,
     /// config.json.
     pub config_text: String,
     /// scheduler_config.json, where there is one.
@@ -26,11 +29,13 @@ pub struct Model {
 }
 
 impl Model {
-    /// Fetches and reads the folder `base`, a relative address that ends in a slash. The parameters are the worker's to judge.
+    /// Fetches and reads the folder of a model in `base`, a relative address that ends in a slash, and tells how many bytes of
+    /// the weights have come, of how many if that is known. The parameters are the worker's to judge.
     ///
     /// # Errors
     /// One sentence.
-    pub async fn fetch(base: &str) -> Result<Self, String> {
+    pub async fn fetch(base: &str, entry: Entry, progress: impl Fn(f64, Option<f64>)) -> Result<Self, String> {
+        let base = &format!("{base}{}/", entry.name);
         let config_text = text(&get(base, CONFIG_FILE).await?.ok_or_else(|| missing(base, CONFIG_FILE))?).await?;
         let config = UnetConfig::from_json(config_text.as_bytes()).map_err(|error| error.to_string())?;
         let scheduler_text = match get(base, SCHEDULER_FILE).await? {
@@ -40,11 +45,9 @@ impl Model {
         let scheduler = scheduler_text.as_ref().map(|text| SchedulerConfig::from_json(text.as_bytes())).transpose();
         let scheduler = scheduler.map_err(|error| error.to_string())?.unwrap_or_default();
         let schedule = scheduler.schedule().map_err(|error| error.to_string())?;
-        let weights = get(base, WEIGHTS_FILE).await?.ok_or_else(|| missing(base, WEIGHTS_FILE))?;
-        let buffer = weights.array_buffer().map_err(|error| dom::reason(&error))?;
-        let buffer: ArrayBuffer =
-            JsFuture::from(buffer).await.map_err(|error| broken(WEIGHTS_FILE, &dom::reason(&error)))?.unchecked_into();
-        Ok(Self { config_text, scheduler_text, config, schedule, weights: Uint8Array::new(&buffer) })
+        let response = get(base, WEIGHTS_FILE).await?.ok_or_else(|| missing(base, WEIGHTS_FILE))?;
+        let weights = bytes(&response, progress).await.map_err(|error| broken(WEIGHTS_FILE, &dom::reason(&error)))?;
+        Ok(Self { entry, config_text, scheduler_text, config, schedule, weights })
     }
 
     /// `[1, H, W, C]`.
@@ -53,11 +56,12 @@ impl Model {
         Shape::new(1, h, w, self.config.channels)
     }
 
-    /// What it allows.
-    pub fn limits(&self) -> Limits {
+    /// What it allows, with so many sample pictures.
+    pub fn limits(&self, pictures: usize) -> Limits {
         Limits {
             timesteps: self.schedule.timesteps(),
             classes: self.config.classes(),
+            pictures,
             none: self.config.num_class_embeds.is_none() || self.config.null_class.is_some(),
         }
     }
@@ -66,6 +70,38 @@ impl Model {
     pub fn class_name(&self, class: usize) -> String {
         self.config.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
+}
+
+/// The list of the models in `base`.
+///
+/// # Errors
+/// One sentence.
+pub async fn list(base: &str) -> Result<Vec<Entry>, String> {
+    let response = get(base, MODELS_FILE).await?.ok_or_else(|| missing(base, MODELS_FILE))?;
+    models::parse(&text(&response).await?)
+}
+
+/// The body of an answer, piece by piece.
+async fn bytes(response: &Response, progress: impl Fn(f64, Option<f64>)) -> Result<Uint8Array, JsValue> {
+    let length = response.headers().get("content-length")?.and_then(|text| text.parse::<f64>().ok());
+    let Some(body) = response.body() else { return Ok(Uint8Array::new_with_length(0)) };
+    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    let (mut pieces, mut loaded) = (Vec::new(), 0);
+    loop {
+        let piece = Reflect::get(&JsFuture::from(reader.read()).await?, &"value".into())?;
+        let Ok(piece) = piece.dyn_into::<Uint8Array>() else { break };
+        loaded += piece.length();
+        pieces.push(piece);
+        // Of a body that travels compressed the length is another one.
+        progress(f64::from(loaded), length.filter(|&length| length >= f64::from(loaded)));
+    }
+    let whole = Uint8Array::new_with_length(loaded);
+    let mut at = 0;
+    for piece in pieces {
+        whole.set(&piece, at);
+        at += piece.length();
+    }
+    Ok(whole)
 }
 
 /// A file of the folder; `None` where the server has none.

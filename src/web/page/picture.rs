@@ -1,34 +1,70 @@
-//! Pictures for x_0: ten digits of MNIST's test set, and whatever the visitor brings.
+//! Pictures for x_0: ten digits of MNIST's test set, a model's own samples, and whatever the visitor brings.
 
 use super::{dom, paint};
 use crate::data::idx::parse_images;
-use crate::diffusion::forward::from_pixel;
+use crate::diffusion::forward::{from_pixel, to_pixel};
 use crate::tensor::Shape;
+use crate::web::models::Entry;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, HtmlCanvasElement, HtmlImageElement, Url};
 
 /// MNIST's own file format; see the README beside the file.
 const SAMPLES: &[u8] = include_bytes!("../../../web/samples/digits-idx3-ubyte");
+/// Where the samples of other models lie.
+const FOLDER: &str = "samples/";
 /// A picture is looked at in at most this many pixels across.
 const LOOK: usize = 1024;
+/// What a grey model sees of red, green and blue.
+const GREY: [f32; 3] = [0.299, 0.587, 0.114];
 
-/// The ten digits, bytes of 28×28.
+/// Sample pictures, all of one size.
 pub struct Samples {
     bytes: Vec<u8>,
-    /// `[1, 28, 28, 1]`.
+    /// `[1, H, W, C]`, one channel or three.
     pub shape: Shape,
+    /// What each of them shows.
+    names: Vec<String>,
 }
 
 impl Samples {
-    /// Reads the file that is part of the program.
-    pub fn load() -> Self {
-        let (bytes, [_, h, w]) = parse_images(SAMPLES, "digits-idx3-ubyte").expect("the samples are an IDX file");
-        Self { bytes, shape: Shape::new(1, h, w, 1) }
+    /// The digits, which are part of the program.
+    pub fn digits() -> Self {
+        let (bytes, [n, h, w]) = parse_images(SAMPLES, "digits-idx3-ubyte").expect("the samples are an IDX file");
+        Self { bytes, shape: Shape::new(1, h, w, 1), names: (0..n).map(|i| format!("Digit {i}")).collect() }
+    }
+
+    /// A model's own: one row of square pictures. The digits, where it has none.
+    ///
+    /// # Errors
+    /// One sentence, if they are not there or no such row.
+    pub async fn of(entry: &Entry) -> Result<Self, String> {
+        if entry.pictures.is_empty() {
+            return Ok(Self::digits());
+        }
+        let address = format!("{FOLDER}{}.png", entry.name);
+        let unusable = || format!("{address} does not hold {} square pictures in a row", entry.pictures.len());
+        let image = HtmlImageElement::new().map_err(|_| unusable())?;
+        image.set_src(&address);
+        JsFuture::from(image.decode()).await.map_err(|_| unusable())?;
+        let (n, side) = (entry.pictures.len(), image.natural_height() as usize);
+        if side == 0 || side > LOOK || image.natural_width() as usize != n * side {
+            return Err(unusable());
+        }
+        let row = rescale(&image, n * side, side, Shape::new(1, side, n * side, 3)).ok_or_else(unusable)?;
+        let pixel = |i: usize, p: usize| (p / side * n * side + i * side + p % side) * 3;
+        let places = (0..n).flat_map(|i| (0..side * side).map(move |p| pixel(i, p)));
+        let bytes = places.flat_map(|at| row[at..at + 3].iter().map(|&v| to_pixel(v))).collect();
+        Ok(Self { bytes, shape: Shape::new(1, side, side, 3), names: entry.pictures.clone() })
     }
 
     /// Their number.
     pub fn count(&self) -> usize {
-        self.bytes.len() / self.shape.len()
+        self.names.len()
+    }
+
+    /// What one of them shows.
+    pub fn name(&self, i: usize) -> &str {
+        &self.names[i]
     }
 
     /// One of them.
@@ -36,16 +72,26 @@ impl Samples {
         &self.bytes[i * self.shape.len()..][..self.shape.len()]
     }
 
-    /// One of them as a model's x_0, `[1, H, W, C]` in [−1, 1]: of another size the nearest pixel, in all channels alike.
+    /// One of them as a model's x_0, `[1, H, W, C]` in [−1, 1]: of another size the nearest pixel; a colour as the grey of its
+    /// brightness unless the model has three channels, and grey in all channels alike.
     pub fn x_0(&self, i: usize, shape: Shape) -> Vec<f32> {
-        let pixels = self.pixels(i);
-        let from = |y: usize, x: usize| {
-            let (y, x) = (y * self.shape.h() / shape.h(), x * self.shape.w() / shape.w());
-            from_pixel(pixels[y * self.shape.w() + x])
+        let (pixels, c) = (self.pixels(i), self.shape.c());
+        let pixel = |p: usize| {
+            let (y, x) = (p / shape.w() * self.shape.h() / shape.h(), p % shape.w() * self.shape.w() / shape.w());
+            let pixel = &pixels[(y * self.shape.w() + x) * c..][..c];
+            match (shape.c(), pixel) {
+                (3, &[r, g, b]) => vec![from_pixel(r), from_pixel(g), from_pixel(b)],
+                (n, &[r, g, b]) => vec![from_pixel(grey([r, g, b].map(f32::from)).round() as u8); n],
+                (n, _) => vec![from_pixel(pixel[0]); n],
+            }
         };
-        let all = (0..shape.pixels()).flat_map(|p| vec![from(p / shape.w(), p % shape.w()); shape.c()]);
-        all.collect()
+        (0..shape.pixels()).flat_map(pixel).collect()
     }
+}
+
+/// The brightness of a colour.
+fn grey(rgb: [f32; 3]) -> f32 {
+    rgb.iter().zip(GREY).map(|(v, share)| v * share).sum()
 }
 
 /// The middle of a picture file as x_0, `[1, H, W, C]` in [−1, 1]: grey unless the model has three channels, transparent places
@@ -98,9 +144,8 @@ fn rescale(image: &HtmlImageElement, width: usize, height: usize, shape: Shape) 
             let at = 4 * (y * k * w + x);
             (0..3).for_each(|c| sum[c] += f32::from(rgba[at + c]));
         }
-        let [r, g, b] = sum.map(|sum| sum / (k * k) as f32);
-        let grey = 0.299 * r + 0.587 * g + 0.114 * b;
-        let pixel = if shape.c() == 3 { vec![r, g, b] } else { vec![grey; shape.c()] };
+        let rgb = sum.map(|sum| sum / (k * k) as f32);
+        let pixel = if shape.c() == 3 { rgb.to_vec() } else { vec![grey(rgb); shape.c()] };
         values.extend(pixel.iter().map(|v| v.round()).map(|v| from_pixel(v as u8)));
     }
     Some(values)

@@ -6,8 +6,7 @@ use super::{App, dom, paint};
 use crate::diffusion::SamplerKind;
 use crate::playground::start_noise;
 use crate::tensor::Shape;
-use crate::web::protocol::{Command, Request};
-use crate::web::wire;
+use crate::web::protocol::Request;
 use web_sys::{HtmlElement, HtmlProgressElement};
 
 /// Pixels of recorded frames are kept up to about this many bytes; of longer runs only every k-th step.
@@ -107,29 +106,27 @@ impl App {
         let x = start_noise(state.seed, self.shape.with_n(state.count));
         let film = vec![Recorded { step: 0, timestep: None, pixels: paint::pixels(&x, self.shape) }];
         let began = dom::now();
-        let command = Command::Generate { run: id, request: request.clone(), after: 0 };
         let (images, steps) = (plural(state.count, "image"), plural(state.steps, "step"));
         self.status(&format!("Generating {images} in {steps} with {}.", sampler_title(state.sampler)));
-        self.run = Some(Run { id, request, active: true, x, step: 0, computed: 0.0, began, film });
+        self.run = Some(Run { id, request: request.clone(), active: true, x, step: 0, computed: 0.0, began, film });
         self.draw_grid(&self.run.as_ref().map_or(Vec::new(), |run| run.film[0].pixels.clone()));
         self.caption_grid();
         dom::set_shown("run", false);
         algorithm::light(Some(Line::Start));
         self.show_progress(0.0);
         self.renew_buttons();
-        self.engine.send(&command, None);
+        self.engine.begin(id, &request, 0, None);
     }
 
-    /// Goes on with the run in progress, on a worker that has just opened.
+    /// Goes on with the run in progress, on the workers that are there now.
     pub fn resume(&mut self) {
         let Some(run) = self.run.as_ref().filter(|run| run.active) else { return };
-        let command = Command::Generate { run: run.id, request: run.request.clone(), after: run.step };
-        self.engine.send(&command, Some(wire::bytes_of(&run.x)));
+        self.engine.begin(run.id, &run.request, run.step, Some(&run.x));
     }
 
     /// Ends the run where it is.
     pub fn stop(&mut self) {
-        self.engine.send(&Command::Stop, None);
+        self.engine.end_run();
         let Some(run) = self.run.as_mut().filter(|run| run.active) else { return };
         run.active = false;
         let text = format!("Stopped after step {} of {}.", run.step, run.request.steps);
@@ -177,6 +174,16 @@ impl App {
         self.status(&text);
         algorithm::light(Some(Line::Return));
         self.close_run();
+    }
+
+    /// Forgets the run, whose pictures are another model's.
+    pub fn forget_run(&mut self) {
+        self.engine.end_run();
+        self.run = None;
+        dom::set_shown("run", false);
+        dom::set_text("now", "");
+        dom::set_text("grid-caption", "Every picture starts as noise of its own. Press Generate.");
+        self.show_progress(0.0);
     }
 
     /// The run has failed.
@@ -241,7 +248,7 @@ impl App {
 
     /// Generate and Stop, as the moment allows.
     pub fn renew_buttons(&self) {
-        dom::set_enabled("generate", self.engine.opened() && !self.running());
+        dom::set_enabled("generate", self.engine.opened() && !self.running() && self.loading.is_none());
         dom::set_enabled("stop", self.running());
     }
 

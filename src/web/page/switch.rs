@@ -1,0 +1,194 @@
+//! From one model to another: the list, the download, and what becomes of the controls.
+
+use super::model::{self, Model};
+use super::picture::{self, Samples};
+use super::{App, Shared, State, dom, engine, paint};
+use web_sys::HtmlProgressElement;
+
+/// Where the models lie: index.html says it.
+fn base() -> String {
+    dom::document().document_element().and_then(|html| html.get_attribute("data-weights")).unwrap_or_default()
+}
+
+/// Fetches the list of models, then the one that the link names.
+pub async fn begin(app: Shared) {
+    let list = model::list(&base()).await;
+    let mut page = app.borrow_mut();
+    match list {
+        Ok(models) => {
+            let select = dom::select("model");
+            select.set_text_content(None);
+            models.iter().for_each(|entry| dom::add_option(&select, &entry.name, &entry.title));
+            page.models = models;
+            if !page.models.iter().any(|entry| entry.name == page.state.model) {
+                let problem = page.unknown_model();
+                page.error(&problem);
+            }
+            select.set_value(&page.state.model);
+            let name = page.state.model.clone();
+            drop(page);
+            load(app, name).await;
+        }
+        Err(message) => page.cannot_load("", &message),
+    }
+}
+
+/// Tries once more what could not be loaded.
+pub async fn retry(app: Shared) {
+    let missing = app.borrow_mut().missing.take();
+    app.borrow_mut().status("Loading the network …");
+    match missing {
+        Some(name) if !name.is_empty() => load(app, name).await,
+        _ => begin(app).await,
+    }
+}
+
+/// Fetches a model and fits the page to it. Until it is there the present one stays; of two wishes the later one counts.
+pub async fn load(app: Shared, name: String) {
+    let mut page = app.borrow_mut();
+    let Some(entry) = page.models.iter().find(|entry| entry.name == name).cloned() else { return };
+    page.loading = Some(name.clone());
+    page.missing = None;
+    dom::set_shown("retry", false);
+    page.renew_buttons();
+    show_download(&entry.title, 0.0, None);
+    drop(page);
+    let title = entry.title.clone();
+    let progress = {
+        let (app, name) = (app.clone(), name.clone());
+        move |loaded, total| {
+            if app.borrow().loading.as_ref() == Some(&name) {
+                show_download(&title, loaded, total);
+            }
+        }
+    };
+    let fetched = Model::fetch(&base(), entry.clone(), progress).await;
+    let samples = Samples::of(&entry).await;
+    let mut page = app.borrow_mut();
+    if page.loading.as_ref() != Some(&name) {
+        return;
+    }
+    page.loading = None;
+    hide_download();
+    match fetched {
+        Ok(model) => {
+            let first = page.model.is_none();
+            page.adopt(model, samples);
+            page.changed(&app);
+            let own = page.own.clone().filter(|_| page.state.picture.is_none());
+            drop(page);
+            if first {
+                engine::open(&app);
+            } else {
+                engine::choose(&app);
+            }
+            if let Some(file) = own {
+                let shape = app.borrow().shape;
+                if let Ok(x_0) = picture::open(&file, shape).await {
+                    app.borrow_mut().show_own(x_0);
+                }
+            }
+        }
+        Err(message) => page.cannot_load(&name, &message),
+    }
+}
+
+/// Bytes for people.
+fn megabytes(bytes: f64) -> String {
+    format!("{:.1}", bytes / 1e6)
+}
+
+fn show_download(title: &str, loaded: f64, total: Option<f64>) {
+    dom::set_shown("tagline", false);
+    dom::set_shown("download-line", true);
+    let of = total.map_or(String::new(), |total| format!(" of {}", megabytes(total)));
+    dom::set_text("download-text", &format!("Loading {title}: {}{of} MB", megabytes(loaded)));
+    let bar: HtmlProgressElement = dom::by_id("download");
+    match total {
+        Some(total) => bar.set_value(loaded / total),
+        // Without a value the bar says that something happens, but not how far it has come.
+        None => drop(bar.remove_attribute("value")),
+    }
+}
+
+fn hide_download() {
+    dom::set_shown("download-line", false);
+    dom::set_shown("tagline", true);
+}
+
+impl App {
+    /// Takes the model that is there for one that is not, and says so.
+    pub fn unknown_model(&mut self) -> String {
+        let names: Vec<&str> = self.models.iter().map(|entry| entry.name.as_str()).collect();
+        let text = format!("there is no model “{}” here, only {}", self.state.model, names.join(", "));
+        let present = self.model.as_ref().map(|model| &model.entry).or(self.models.first());
+        self.state.model = present.map_or(State::default().model, |entry| entry.name.clone());
+        text
+    }
+
+    /// Stays with the model that is there, and offers to try again.
+    fn cannot_load(&mut self, name: &str, message: &str) {
+        self.missing = Some(name.to_owned());
+        if let Some(model) = &self.model {
+            self.state.model = model.entry.name.clone();
+            dom::select("model").set_value(&self.state.model);
+        }
+        self.renew_buttons();
+        dom::set_shown("retry", true);
+        self.error(message);
+    }
+
+    /// Fits the page to a model. What it does not allow is moved to what it does: an error if a link asked for it, a remark if
+    /// another model allowed it.
+    fn adopt(&mut self, model: Model, samples: Result<Samples, String>) {
+        let first = self.model.is_none();
+        if !first {
+            self.failed = false;
+            self.forget_run();
+        }
+        let (samples, problem) = match samples {
+            Ok(samples) => (samples, None),
+            Err(problem) => (Samples::digits(), Some(problem)),
+        };
+        let credit = model.entry.credit.clone().filter(|_| samples.shape.c() == 3);
+        dom::set_shown("credit-digits", credit.is_none());
+        dom::set_text("credit", &credit.unwrap_or_default());
+        self.samples = samples;
+        self.schedule = model.schedule.clone();
+        let other_shape = model.shape() != self.shape;
+        self.shape = model.shape();
+        self.state.model = model.entry.name.clone();
+        self.model = Some(model);
+        let limits = self.limits();
+        let moved = self.state.fit(limits);
+        self.build_thumbs();
+        self.fill_classes();
+        for (id, max) in [("t", limits.timesteps), ("steps", limits.timesteps)] {
+            dom::input(id).set_max(&max.to_string());
+        }
+        if other_shape && self.state.picture.is_none() {
+            // Until the visitor's own picture is there in this size.
+            self.forward.x_0 = self.samples.x_0(0, self.shape);
+        }
+        for id in ["epsilon-hat", "x0-hat"] {
+            paint::clear(id);
+        }
+        self.show_state();
+        self.draw_shares();
+        self.show_check();
+        match problem {
+            Some(problem) => self.error(&format!("{problem}, so digits stand in")),
+            None if first && !moved.is_empty() => self.error(&moved.join("; ")),
+            None => self.moved = moved,
+        }
+    }
+
+    /// The visitor's own picture, in the size of this model.
+    fn show_own(&mut self, x_0: Vec<f32>) {
+        if x_0.len() == self.shape.len() && self.state.picture.is_none() {
+            self.forward.x_0 = x_0;
+            self.renew_picture();
+            self.renew_noise();
+        }
+    }
+}

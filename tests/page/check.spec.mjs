@@ -1,0 +1,28 @@
+// "Check this machine" where there is no WebGPU; webgpu.spec.mjs has it with a software adapter.
+import { batches, check, endCheck, expect, image, names, open, pixels, slider, startCheck, status, test } from "./visit.mjs";
+
+test("without WebGPU the CPU is checked and timed, and the page lives meanwhile", async ({ page, host }) => {
+  await open(page, host, "#t=100");
+  await startCheck(page).click();
+  await expect(status(page)).toHaveText(/^Checking CPU/);
+  const before = await pixels(image(page, "Noised image x_t"));
+  await slider(page).fill("900");
+  expect(await pixels(image(page, "Noised image x_t"))).not.toEqual(before);
+  await endCheck(page).click();
+  await expect(status(page)).toContainText("ended before it was complete");
+  expect(await page.locator("#check-json").textContent()).toBe("");
+  const report = await check(page);
+  expect(report.passed).toBe(true);
+  expect(names(report, "cpu").length).toBeGreaterThan(20);
+  expect(batches(report, "cpu")).toEqual([1, 16]);
+  expect(report.engines.map(({ engine, adapter, error }) => [engine, adapter, error])).toEqual([
+    ["cpu", "WebAssembly SIMD, 1 thread", null],
+    ["gpu", null, "no GPU was found"],
+  ]);
+  const rows = await page.locator("#check-rows tr").allTextContents();
+  expect(rows).toHaveLength(4);
+  expect(rows[0]).toMatch(/^\d+ kernelsCPUpass\de-\d+/);
+  expect(rows[3]).toContain("no GPU was found");
+  await page.getByText("Every kernel", { exact: true }).click();
+  expect(await page.locator("#check-ops tr").count()).toBe(names(report, "cpu").length);
+});
