@@ -32,6 +32,26 @@ fn each_kernel_agrees_with_its_reference() {
     assert!(never.is_empty(), "kernels that hardly any case uses: {never:?}");
 }
 
+#[test]
+fn tiled_kernels_give_the_bits_of_the_plain_ones() {
+    let bench = gpu::Bench::open();
+    let pipeline = |kernel| bench.pipeline(gpu::source(kernel)).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+    for (plain, tiled) in [("conv2d", "conv2d_tiled"), ("conv2d_grad_input", "conv2d_grad_input_tiled")] {
+        let pipelines = [pipeline(plain), pipeline(tiled)];
+        let instances = || cases::all().into_iter().flat_map(|case| gpu::instances(&case));
+        let of = |kernel| instances().filter(move |instance| instance.kernel == kernel);
+        let mut count = 0;
+        for instances in of(plain).zip(of(tiled)) {
+            let [a, b] = <[gpu::Instance; 2]>::from(instances).map(|instance| bench.prepare(instance));
+            let bits = [(&pipelines[0], &a), (&pipelines[1], &b)].map(|(pipeline, a)| bench.bits(pipeline, a));
+            assert!(bits[0].is_ok(), "{:?}", bits[0]);
+            assert_eq!(bits[0], bits[1], "{}", b.instance.name);
+            count += 1;
+        }
+        assert!(count >= 8, "only {count} instances of {tiled}");
+    }
+}
+
 /// All outputs of a graph.
 fn run(gpu: &Gpu, graph: &Graph, leaves: &HashMap<String, Vec<f32>>) -> Vec<(String, Vec<f32>)> {
     let mut program = gpu.compile(graph).expect("a small graph");

@@ -25,6 +25,12 @@ pub trait Op: Any + Debug + Send + Sync {
     /// How the GPU computes it.
     fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch;
 
+    /// How a GPU with fast workgroup memory computes it, where there is a kernel for those, called `<name>_tiled`: the same
+    /// sums in the same order. The engine takes it where there is enough work to fill such a GPU.
+    fn dispatch_tiled(&self, _inputs: &[Shape], _out: Shape) -> Option<Dispatch> {
+        None
+    }
+
     /// The gradient: appends nodes that turn `cotangent` (∂L/∂output) into ∂L/∂input for each input that has one.
     fn vjp(&self, g: &mut Graph, inputs: &[Id], output: Id, cotangent: Id) -> Vec<Option<Id>>;
 

@@ -103,6 +103,11 @@ fn tiles(out: Shape) -> usize {
     (out.n() * out.pixels()).div_ceil(4) * out.c().div_ceil(8)
 }
 
+/// Workgroups that cover an image in tiles of 128 neighbouring pixels by 32 channels.
+fn large_tiles(out: Shape) -> usize {
+    (out.n() * out.pixels()).div_ceil(128) * out.c().div_ceil(32)
+}
+
 /// y of (x, w, b); b is one for all images, or one for each.
 #[derive(Debug)]
 pub(super) struct Conv2d {
@@ -150,6 +155,11 @@ impl Op for Conv2d {
         let mut params = Params::new(self.conv, inputs[0], inputs[1], out);
         params.bias_step = if inputs[2].n() == 1 { 0 } else { out.vec4_channels() as u32 };
         Dispatch::per_item(self.name(), &params, tiles(out))
+    }
+
+    fn dispatch_tiled(&self, inputs: &[Shape], out: Shape) -> Option<Dispatch> {
+        let params = self.dispatch(inputs, out).params;
+        Some(Dispatch { shader: "conv2d_tiled", params, workgroups: large_tiles(out) })
     }
 
     fn vjp(&self, g: &mut Graph, inputs: &[Id], _output: Id, cotangent: Id) -> Vec<Option<Id>> {
@@ -213,6 +223,11 @@ impl Op for Conv2dGradInput {
     fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
         let params = Params::new(self.conv, out, inputs[1], inputs[0]);
         Dispatch::per_item(self.name(), &params, tiles(out))
+    }
+
+    fn dispatch_tiled(&self, inputs: &[Shape], out: Shape) -> Option<Dispatch> {
+        let params = self.dispatch(inputs, out).params;
+        Some(Dispatch { shader: "conv2d_grad_input_tiled", params, workgroups: large_tiles(out) })
     }
 
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {

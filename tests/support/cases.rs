@@ -138,6 +138,9 @@ pub fn all() -> Vec<Case> {
         (s(2, 35, 3, 12), s(1, 3, 12, 4), 1, (1, 1)),
         (s(5, 1, 1, 6), s(1, 1, 6, 11), 1, (0, 0)),
         (s(70, 1, 2, 12), s(1, 1, 12, 12), 1, (0, 0)),
+        // More than one tile of the tiled kernels in pixels, in channels and in the sum; padding that reaches far.
+        (s(3, 9, 7, 18), s(3, 3, 18, 35), 1, (1, 1)),
+        (s(2, 19, 17, 34), s(2, 3, 34, 18), 2, (1, 2)),
         (s(4, 11, 11, 17), s(3, 3, 17, 20), 1, (1, 1)),
     ] {
         let leaves = [(x, Normal(1.0)), (w, Normal(0.5)), (Shape::vector(w.c()), Normal(1.0))];

@@ -39,7 +39,7 @@ pub fn source(kernel: &str) -> &'static str {
 pub struct Instance {
     /// The case and the op.
     pub name: String,
-    /// The op, which is also its kernel.
+    /// The op's kernel, or its second one.
     pub kernel: &'static str,
     pub params: Vec<u8>,
     workgroups: u32,
@@ -55,7 +55,7 @@ impl Instance {
     }
 }
 
-/// Every op of a case. Inputs are the oracle's values rounded to f32, so that errors do not add up.
+/// Every op of a case, with each of its kernels, whichever the engine would take. Inputs are the oracle's values rounded to f32, so that errors do not add up.
 pub fn instances(case: &Case) -> Vec<Instance> {
     let live = case.graph.live();
     let mut values: Vec<Vec<f32>> = Vec::new();
@@ -74,17 +74,17 @@ pub fn instances(case: &Case) -> Vec<Instance> {
                 let mut expected = vec![0.0; node.shape.len()];
                 f64::reference(op.as_ref(), &views, node.shape, &mut expected);
                 let shapes: Vec<Shape> = inputs.iter().map(|(shape, _)| *shape).collect();
-                let dispatch = op.dispatch(&shapes, node.shape);
                 let value = expected.iter().map(|&v| v as f32).collect();
-                found.push(Instance {
-                    name: format!("{} in {}", op.name(), case.name),
+                let dispatches = [Some(op.dispatch(&shapes, node.shape)), op.dispatch_tiled(&shapes, node.shape)];
+                found.extend(dispatches.into_iter().flatten().map(|dispatch| Instance {
+                    name: format!("{} in {}", dispatch.shader, case.name),
                     kernel: dispatch.shader,
                     params: dispatch.params,
                     workgroups: dispatch.workgroups as u32,
-                    inputs,
+                    inputs: inputs.clone(),
                     shape: node.shape,
-                    expected,
-                });
+                    expected: expected.clone(),
+                }));
                 value
             }
             _ => case.leaves[node.leaf_name().expect("neither op nor constant")].clone(),
@@ -164,6 +164,11 @@ impl Bench {
         let out = self.buffer(size(instance.shape), Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC);
         let staging = self.buffer(size(instance.shape), Usage::MAP_READ | Usage::COPY_DST);
         Prepared { instance, params, inputs, out, staging }
+    }
+
+    /// The bits of an instance's result.
+    pub fn bits(&self, pipeline: &wgpu::ComputePipeline, prepared: &Prepared) -> Result<Vec<u32>, String> {
+        Ok(self.run(pipeline, prepared)?.into_iter().map(f32::to_bits).collect())
     }
 
     /// Runs an instance with this kernel; what is wrong with the result, if anything.

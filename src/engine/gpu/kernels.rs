@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 macro_rules! kernels {
     ($($name:literal),* $(,)?) => {
-        /// Name and text of every file in `shaders/`, one for each op.
+        /// Name and text of every file in `shaders/`: one for each op, and `<op>_tiled` where there is a second.
         pub const KERNELS: &[(&str, &str)] = &[
             $(($name, include_str!(concat!("../../../shaders/", $name, ".wgsl")))),*
         ];
@@ -27,7 +27,9 @@ kernels![
     "concat",
     "conv2d",
     "conv2d_grad_input",
+    "conv2d_grad_input_tiled",
     "conv2d_grad_weight",
+    "conv2d_tiled",
     "embedding",
     "embedding_grad",
     "fold_images",

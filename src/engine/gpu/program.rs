@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 /// One dispatch, ready to be recorded.
 pub(super) struct Step {
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "it names times, and a browser takes none"))]
     pub name: &'static str,
     pub pipeline: wgpu::ComputePipeline,
     pub bind_group: wgpu::BindGroup,
@@ -128,7 +129,8 @@ fn record(
         if let (NodeKind::Op { op, inputs }, (_, Some(_))) = (&node.kind, &values[i]) {
             let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
             let bound = inputs.iter().copied().chain([Id(i as u32)]).collect();
-            dispatches.push((op.dispatch(&shapes, node.shape), bound));
+            let tiled = op.dispatch_tiled(&shapes, node.shape);
+            dispatches.push((choose(device.software, op.dispatch(&shapes, node.shape), tiled), bound));
             works.push(pace::work(op.multiply_adds(&shapes, node.shape), &shapes, node.shape));
         }
     }
@@ -167,6 +169,14 @@ fn record(
     Ok((steps, works))
 }
 
+/// Fewest workgroups that make a kernel with tiles in workgroup memory worth it; below, smaller pieces fill a GPU better.
+const TILED_WORKGROUPS: usize = 128;
+
+/// The kernel for an adapter: a software one keeps workgroup memory where it keeps everything else, and gains nothing.
+fn choose(software: bool, plain: Dispatch, tiled: Option<Dispatch>) -> Dispatch {
+    tiled.filter(|tiled| !software && tiled.workgroups >= TILED_WORKGROUPS).unwrap_or(plain)
+}
+
 /// Workgroups in x and y, at least as many as asked for; kernels ignore the surplus.
 fn fold(workgroups: u32, max: u32) -> [u32; 2] {
     let y = workgroups.div_ceil(max).max(1);
@@ -200,7 +210,19 @@ fn assignments(
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{Dispatch, TILED_WORKGROUPS, choose, fold};
+
+    #[test]
+    fn large_shapes_on_hardware_are_tiled() {
+        let dispatch = |shader, workgroups| Dispatch { shader, params: Vec::new(), workgroups };
+        let chosen = |software, workgroups| {
+            choose(software, dispatch("plain", 9), Some(dispatch("tiled", workgroups))).shader
+        };
+        assert_eq!(chosen(false, TILED_WORKGROUPS), "tiled");
+        assert_eq!(chosen(false, TILED_WORKGROUPS - 1), "plain");
+        assert_eq!(chosen(true, TILED_WORKGROUPS), "plain");
+        assert_eq!(choose(false, dispatch("plain", 1000), None).shader, "plain");
+    }
 
     #[test]
     fn workgroups_fold_into_y() {
