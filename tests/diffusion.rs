@@ -699,6 +699,23 @@ fn the_bound_has_its_parts() {
 }
 
 #[test]
+fn the_bound_is_estimated_with_variances_that_exist() {
+    for kind in [BetaSchedule::Linear, BetaSchedule::SquaredcosCapV2] {
+        let s = of_kind(kind, 1000);
+        for choice in [Variance::FixedSmall, Variance::FixedLarge] {
+            assert!((0..1000).all(|t| objective::model_variance(&s, choice, t) > 0.0), "{kind:?} {choice:?}");
+            let p = objective::timestep_proposal(&s, choice);
+            close(p.iter().sum(), 1.0, 1e-12, "a distribution");
+            assert!(p.len() == 999 && p.iter().all(|&p| p >= 0.5 / 999.0), "no timestep is left out");
+            assert!(p[0] > p[500], "the first timesteps weigh most");
+        }
+        assert_eq!(objective::model_variance(&s, Variance::FixedSmall, 0), s.posterior_variance(1));
+        assert_eq!(objective::model_variance(&s, Variance::FixedSmall, 7), s.posterior_variance(7));
+        assert_eq!(objective::model_variance(&s, Variance::FixedLarge, 0), s.beta(0));
+    }
+}
+
+#[test]
 fn the_decoder_is_a_distribution_over_pixels() {
     for (mean, variance) in [(0.1, 0.01), (-1.3, 0.2), (0.999, 1e-5), (0.0, 4.0)] {
         let total: f64 = (0..=255).map(|pixel| (-objective::decoder_term(&[pixel], &[mean], variance)).exp()).sum();

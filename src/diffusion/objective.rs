@@ -2,7 +2,7 @@
 //!
 //! −log p_θ(x_0) ≤ L_T + Σ L_{t−1} + L_0 (DDPM, equation 5). All terms are in nats, summed over the elements given.
 
-use super::{Real, Schedule, posterior::Posterior};
+use super::{Real, Schedule, Variance, posterior::Posterior};
 
 /// L_simple: the mean of (ε − ε_θ)² over all elements (DDPM, equation 14 and Algorithm 1), summed in f64.
 /// The slices have one length, which is not 0.
@@ -58,6 +58,28 @@ fn bin_log_mass(pixel: u8, mean: f64, sigma: f64) -> f64 {
 /// P(Z > z) of a standard normal Z.
 fn upper_tail(z: f64) -> f64 {
     0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
+}
+
+/// σ² of p_θ(x_{t−1}|x_t): β or β̃ (DDPM, section 3.2). At timestep 0 β̃ is 0 and no distribution; the decoder takes that of
+/// timestep 1 there, as Ho et al.'s code does.
+pub fn model_variance(schedule: &Schedule, choice: Variance, t: usize) -> f64 {
+    match choice {
+        Variance::FixedSmall if schedule.timesteps() > 1 => schedule.posterior_variance(t.max(1)),
+        _ => schedule.beta(t),
+    }
+}
+
+/// How likely each timestep 1…T−1 should be looked at when Σ L_{t−1} is estimated from some of them; adds up to 1. One half is
+/// even; the other goes with the weight of the error of ε in L_{t−1} at the square root, for there the sum lies
+/// (as in improved DDPM, section 3.3, without its running averages).
+pub fn timestep_proposal(schedule: &Schedule, choice: Variance) -> Vec<f64> {
+    let weight = |t: usize| {
+        let of_epsilon = schedule.remove_noise(t).powi(2) / schedule.alpha(t);
+        (of_epsilon / model_variance(schedule, choice, t)).sqrt()
+    };
+    let weights: Vec<f64> = (1..schedule.timesteps()).map(weight).collect();
+    let (total, count) = (weights.iter().sum::<f64>(), weights.len() as f64);
+    weights.into_iter().map(|weight| 0.5 * (weight / total + 1.0 / count)).collect()
 }
 
 /// Nats of a whole image as bits per dimension: divided by ln 2 and by the number of its elements (H·W·C).
