@@ -459,12 +459,26 @@ fn evaluate_measures_every_test_image_once() {
     let mse = cpu["mse"].as_f64().expect("the error");
     // A network of random weights knows nothing: it is as wrong as its output is large.
     assert!((mean / mse - 1.0).abs() <= 1e-9 && (0.5..5.0).contains(&mse), "{mse}");
-    assert!(table.lines().count() == 12 && table.contains(&format!("{mse:.5}")), "{table}");
+    assert!(table.lines().count() == 16 && table.contains(&format!("{mse:.5}")), "{table}");
+    // The bound, on as many images as there are, is the sum of its parts; L_T is exact and next to nothing.
+    let bound = &cpu["bits_per_dim"];
+    assert!(bound["images"] == 75 && bound["timesteps_per_image"] == 15, "{bound}");
+    let part = |name: &str| {
+        let value = |what: &str| bound[name][what].as_f64().expect("a number");
+        (value("mean"), value("standard_error"))
+    };
+    let [(total, error), (prior, _), (denoising, _), (decoder, _)] =
+        ["total", "prior", "denoising", "decoder"].map(part);
+    assert!((total - prior - denoising - decoder).abs() <= 1e-9 * total && table.contains(&format!("{total:.5}")));
+    assert!(0.0 < prior && prior < 1e-3 && decoder > 0.0 && denoising > 0.0 && 0.0 < error && error < total, "{bound}");
     assert_eq!(report("b.json", "--engine cpu").1["mse"], cpu["mse"], "the noise is fixed");
     let gpu = report("c.json", "--engine gpu").1["mse"].as_f64().expect("the error");
     assert!((gpu / mse - 1.0).abs() <= 1e-5, "{gpu} and {mse}");
     assert_ne!(report("d.json", "--engine cpu --seed 1").1["mse"], cpu["mse"]);
-    assert_eq!(report("e.json", "--engine cpu --images 5").1["images"], 5);
+    let few = report("e.json", "--engine cpu --images 5 --bound-images 0").1;
+    assert!(few["images"] == 5 && few.get("bits_per_dim").is_none(), "{few}");
+    fail(&format!("evaluate --weights {weights} --data {data} --images 99"), &["--images is 99", "75 test images"]);
+    fail(&format!("evaluate --weights {weights} --data {data} --bound-images 76"), &["--bound-images is 76"]);
 
     fail(&format!("evaluate --weights {} --data {data}", golden_dir("rgb")), &["8×8×1", "8×8×3"]);
     fail(&format!("evaluate --weights {weights} --data {weights}"), &["holds no test images"]);
@@ -519,10 +533,12 @@ fn files(dir: &Path) -> Vec<String> {
     names
 }
 
-const RUN_FILES: [&str; 6] = [
+const RUN_FILES: [&str; 8] = [
     "config.json",
     "diffusion_pytorch_model.safetensors",
+    "loss.svg",
     "metrics.jsonl",
+    "recipe.toml",
     "scheduler_config.json",
     "training.json",
     "training_state.safetensors",
@@ -536,12 +552,35 @@ fn a_run_resumed_from_its_files_is_the_unbroken_one() {
     let train = |out: &str, arguments: &str| {
         succeed(&format!("train --data {data} --out {} --engine cpu {arguments}", folder.text(out)))
     };
-    let begin = format!("--config {config} --batch 4 --seed 3");
+    // Everything that is not the default.
+    fs::write(
+        folder.path("odd.toml"),
+        "loss = \"l1\"\nmin_snr_gamma = 5\nprediction = \"v_prediction\"\nhorizontal_flip = true\n",
+    )
+    .expect("it can be written");
+    let begin = format!("--config {config} --batch 4 --recipe {} --set seed=3", folder.text("odd.toml"));
     let output = train("whole", &format!("{begin} --steps 24"));
     assert!(output.stderr.contains("engine: cpu ("), "{}", output.stderr);
     train("broken", &format!("{begin} --steps 13"));
     assert_eq!(files(&folder.path("broken")), RUN_FILES);
     train("broken", "--resume --steps 24");
+    // The recipe in the folder is the whole run but its data.
+    train("again", &format!("--recipe {}", folder.path("whole").join("recipe.toml").display()));
+    for file in
+        ["diffusion_pytorch_model.safetensors", "training_state.safetensors", "scheduler_config.json", "recipe.toml"]
+    {
+        let [whole, again] = ["whole", "again"].map(|run| fs::read(folder.path(run).join(file)).expect(file));
+        assert!(whole == again, "{file} differs");
+    }
+    // Back from a checkpoint that was kept, to the same end.
+    train("kept", &format!("{begin} --steps 24 --set checkpoint_every=5 --set keep=2 --set sample_every=12"));
+    assert_eq!(files(&folder.path("kept").join("checkpoints")), ["step-000015", "step-000020"]);
+    assert_eq!(files(&folder.path("kept").join("samples")), ["step-000012.png", "step-000024.png"]);
+    train("kept", "--resume --back-to 15");
+    assert_eq!(files(&folder.path("kept").join("checkpoints")), ["step-000015", "step-000020"]);
+    let [whole, kept] =
+        ["whole", "kept"].map(|run| fs::read(folder.path(run).join("training_state.safetensors")).expect("it"));
+    assert!(whole == kept, "going back leads elsewhere");
     for file in ["diffusion_pytorch_model.safetensors", "training_state.safetensors", "config.json"] {
         let [whole, broken] = ["whole", "broken"].map(|run| fs::read(folder.path(run).join(file)).expect(file));
         assert!(whole == broken, "{file} differs");
@@ -556,6 +595,16 @@ fn a_run_resumed_from_its_files_is_the_unbroken_one() {
     };
     assert_eq!(losses("whole"), losses("broken"));
     assert_eq!(losses("whole").iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 10, 20]);
+    let text = fs::read_to_string(folder.path("whole").join("metrics.jsonl")).expect("metrics");
+    for line in text.lines().map(json) {
+        for key in ["samples", "grad_norm", "lr", "samples_per_s"] {
+            assert!(line[key].as_f64().is_some_and(|value| value > 0.0), "{key} of {line}");
+        }
+        let errors = line["error_by_t"].as_array().expect("errors");
+        assert!(errors.len() == 10 && errors.iter().any(|e| e.as_f64().is_some_and(|e| e > 0.0)), "{line}");
+    }
+    let plot = fs::read_to_string(folder.path("whole").join("loss.svg")).expect("a plot");
+    assert!(plot.starts_with("<svg") && plot.contains("up to step 20"), "{plot}");
 
     // The folder is a model: it samples, and a new run starts from it.
     let raw = folder.text("raw.safetensors");
@@ -576,15 +625,19 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     let config = golden::dir("grey").join("config.json").display().to_string();
     let out = folder.text("run");
     let train = format!("train --data {data} --out {out} --engine cpu");
-    fail(&format!("{train} --resume"), &["config.json"]);
+    fail(&format!("{train} --resume"), &["there is no run to resume", "run"]);
     fail(&format!("{train} --config {config} --steps 0"), &["--steps"]);
     fail(&format!("{train} --config {config} --steps -4"), &["--steps", "-4"]);
     fail(&format!("{train} --config {config} --batch 0"), &["--batch"]);
-    fail(&format!("{train} --config {config} --lr 0"), &["--lr is 0"]);
+    fail(&format!("{train} --config {config} --lr 0"), &["`lr` is 0", "1e-10"]);
+    fail(&format!("{train} --config {config} --lr 1e-40"), &["`lr` is 1e-40"]);
+    fail(&format!("{train} --config {config} --set lrr=1 --set batch=x"), &["`lrr` (here 1)", "`batch` is \"x\""]);
+    fs::write(folder.path("bad.toml"), "steps = 3\nlr = = 2\n").expect("it can be written");
+    fail(&format!("{train} --recipe {}", folder.text("bad.toml")), &["bad.toml", "line 2"]);
     fail(&format!("{train} --config {config} --lr nan"), &["--lr is NaN"]);
     fail(&format!("{train} --config {config} --from {out}"), &["--from", "--config"]);
     fail(&format!("{train} --config {data}"), &["cannot read"]);
-    fail(&format!("{train} --steps 1"), &["8×8×1", "28×28×1"]);
+    fail(&format!("{train} --size 12 --steps 1"), &["8×8×1", "12×12×1"]);
     let rgb = golden::dir("rgb").join("config.json").display().to_string();
     fail(&format!("{train} --config {rgb} --steps 1"), &["8×8×1", "8×8×3"]);
     fs::write(folder.path("odd.json"), r#"{"sample_size": 8, "act_fn": "gelu"}"#).expect("it can be written");
@@ -596,9 +649,19 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     let before = fs::read(folder.path("run").join("training_state.safetensors")).expect("the state");
     fail(&format!("{train} --config {config} --steps 3"), &["--resume", "another --out"]);
     fail(&format!("{train} --resume"), &["2 steps already"]);
-    fail(&format!("{train} --resume --steps 4 --batch 3"), &["keeps its --batch"]);
-    fail(&format!("{train} --resume --steps 4 --seed 9"), &["keeps its --seed"]);
-    fail(&format!("{train} --resume --steps 4 --config {config}"), &["--config", "--resume"]);
+    fail(&format!("{train} --resume --steps 1"), &["has taken 2 steps already, more than the 1"]);
+    fail(
+        &format!("{train} --resume --steps 4 --batch 3 --seed 9"),
+        &["keeps its recipe", "`batch` is 2 in the run and 3 here", "`seed` is 0"],
+    );
+    fail(&format!("{train} --resume --steps 4 --config {rgb}"), &["`in_channels` is 1 in the run and 3 here"]);
+    fail(&format!("{train} --resume --steps 4 --back-to 1"), &["no checkpoint of step 1", "none"]);
+    fail(&format!("{train} --steps 4 --back-to 1"), &["--resume"]);
+    let other = Folder::new();
+    fail(
+        &format!("train --data {} --out {out} --engine cpu --resume --steps 4", other.data(42)),
+        &["is not what the run was trained on", "40 images of 8×8×1", "42 images of 8×8×1"],
+    );
     assert!(before == fs::read(folder.path("run").join("training_state.safetensors")).expect("the state"));
     // A model without a run is somebody's work, too.
     fs::create_dir(folder.path("model")).expect("a folder");
@@ -620,11 +683,50 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     // A rate that no training survives ends it with a sentence; the run's files stay as they were.
     let hot = folder.text("hot");
     fail(
-        &format!("train --data {data} --out {hot} --engine cpu --config {config} --steps 200 --lr 1e38"),
-        &["at step", "lower the learning rate"],
+        &format!("train --data {data} --out {hot} --engine cpu --config {config} --steps 200 --lr 1e30"),
+        &["at step", "at timestep", "lower the learning rate", "--from", "hot"],
     );
     fs::write(folder.path("run").join("training_state.safetensors"), &before[..before.len() / 2]).expect("cut");
     fail(&format!("{train} --resume --steps 14"), &["training_state.safetensors", "truncated"]);
+}
+
+/// From a folder of pictures to a model that knows the classes by name; and a run from before there were recipes goes on.
+#[test]
+fn a_folder_of_pictures_trains_a_model_with_its_classes() {
+    let folder = Folder::new();
+    for (class, grey) in [("dark", 30u8), ("light", 220)] {
+        fs::create_dir_all(folder.path("pictures").join(class)).expect("a folder");
+        for i in 0..21 {
+            let picture = image::RgbImage::from_pixel(9, 8, image::Rgb([grey, grey + i, grey]));
+            picture.save(folder.path("pictures").join(class).join(format!("{i:02}.png"))).expect("a PNG");
+        }
+    }
+    let (data, out) = (folder.text("pictures"), folder.text("run"));
+    let net = "--set net.block_out_channels=[8,8] --set net.down_block_types=[\"DownBlock2D\",\"DownBlock2D\"] \
+               --set net.up_block_types=[\"UpBlock2D\",\"UpBlock2D\"]";
+    let train = format!("train --data {data} --out {out} --engine cpu --batch 2");
+    let output = succeed(&format!("{train} --size 8 --steps 2 {net}"));
+    assert!(output.stderr.contains("40 images of 8×8×3"), "{}", output.stderr);
+    let config = checkpoint::read_dir(&out).expect("a model").config;
+    assert_eq!((config.class_names, config.null_class), (vec!["dark".to_owned(), "light".to_owned()], Some(2)));
+    succeed(&format!("evaluate --weights {out} --data {data} --engine cpu --images 2"));
+
+    // As a run was saved before there were recipes, and before data was told apart.
+    fs::remove_file(folder.path("run").join("recipe.toml")).expect("a recipe");
+    let old = r#"{"options": {"batch": 2, "steps": 2, "lr": 0.001, "warmup": 100, "cosine_decay": true, "beta1": 0.9,
+        "beta2": 0.999, "adam_eps": 1e-8, "weight_decay": 0.0, "max_grad_norm": 1.0, "ema_decay": 0.999,
+        "label_dropout": 0.1, "seed": 0}, "step": 2, "seconds": 1.5, "engine": "cpu"}"#;
+    fs::write(folder.path("run").join("training.json"), old).expect("it can be written");
+    succeed(&format!("{train} --resume --steps 3"));
+    let recipe = fs::read_to_string(folder.path("run").join("recipe.toml")).expect("a recipe");
+    assert!(recipe.contains("\nsteps = 3\n") && recipe.contains("\nbatch = 2\n"), "{recipe}");
+
+    // A recipe that says something else than the run's own configs is noticed.
+    fs::write(folder.path("run").join("recipe.toml"), recipe.replace("epsilon\"", "v_prediction\"")).expect("it");
+    fail(&format!("{train} --resume --steps 4"), &["recipe.toml", "`prediction` is \"epsilon\" in the run"]);
+    fs::write(folder.path("pictures").join("dark").join("07.png"), "no picture").expect("it can be written");
+    fail(&format!("train --data {data} --out {out}2 --engine cpu"), &["07.png does not decode"]);
+    assert!(!folder.path("run2").exists(), "nothing is written on failure");
 }
 
 /// What is written replaces files, but neither links nor devices.
@@ -667,7 +769,8 @@ fn an_interrupted_run_is_saved() {
         assert!(Instant::now() < deadline, "the run does not get going");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    // Whoever stops a service, or a machine, says TERM; Ctrl-C says INT, which goes the same way.
+    let interrupted = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(interrupted.expect("kill runs").success());
     assert!(child.wait().expect("it ends").success(), "an interrupted run ends well");
     assert_eq!(files(&out), RUN_FILES);
@@ -676,6 +779,44 @@ fn an_interrupted_run_is_saved() {
     assert!(step >= 10);
     let out = out.display();
     succeed(&format!("train --data {data} --out {out} --engine cpu --resume --steps {}", step + 1));
+}
+
+/// A run that is killed, at whatever moment, goes on from its last checkpoint: here it saves one after every step.
+#[test]
+fn a_killed_run_leaves_its_last_checkpoint() {
+    let folder = Folder::new();
+    let data = folder.data(40);
+    let config = golden::dir("grey").join("config.json").display().to_string();
+    let out = folder.text("run");
+    let train = format!("train --data {data} --out {out} --engine cpu --set checkpoint_every=1 --set keep=2");
+    let begin = format!("{train} --config {config} --batch 2 --steps 100000");
+    for attempt in 0..3 {
+        let arguments = if attempt == 0 { begin.clone() } else { format!("{train} --resume --steps 100000") };
+        let before = steps_taken(&folder);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_noisette"))
+            .args(arguments.split_whitespace())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while steps_taken(&folder) < before + 3 {
+            assert!(Instant::now() < deadline, "the run does not get going");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+    let step = steps_taken(&folder);
+    // The state may be one step ahead of the file that tells of it.
+    let output = succeed(&format!("{train} --resume --steps {}", step + 2));
+    assert!(output.stderr.contains(&format!("after {} steps", step + 2)), "{}", output.stderr);
+    assert_eq!(files(&folder.path("run").join("checkpoints")).len(), 2);
+}
+
+/// The step that a run's progress tells; 0 before there is one.
+fn steps_taken(folder: &Folder) -> u64 {
+    let text = fs::read_to_string(folder.path("run").join("training.json")).unwrap_or_default();
+    serde_json::from_str(&text).ok().and_then(|run: Value| run["step"].as_u64()).unwrap_or(0)
 }
 
 // ------------------------------------------------------------------------------------------------------- bench

@@ -10,7 +10,7 @@ use noisette::model::init::initialise;
 use noisette::model::step::training_loss;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
-use noisette::train::{StepReport, TrainOptions, Trainer};
+use noisette::train::{Loss, StepReport, TrainOptions, Trainer};
 use std::collections::HashMap;
 use support::golden::{self, ENGINES, engine, relative};
 
@@ -23,11 +23,29 @@ fn options() -> TrainOptions {
 
 /// A trainer of the class-conditional golden network, from start values of a seed.
 fn trainer_of(engine: &Engine, options: TrainOptions) -> Trainer {
+    let prediction = golden::checkpoint("grey").scheduler.prediction_type;
+    trainer_for(engine, options, prediction)
+}
+
+fn trainer_for(engine: &Engine, options: TrainOptions, prediction: Prediction) -> Trainer {
     let Checkpoint { config, scheduler, .. } = golden::checkpoint("grey");
     let (graph, _) = training_loss(&config, SHAPE, false);
     let schedule = scheduler.schedule().expect("a schedule");
     let weights = initialise(&graph, options.seed);
-    Trainer::new(engine, &config, schedule, scheduler.prediction_type, options, &weights).expect("a trainer")
+    Trainer::new(engine, &config, schedule, prediction, options, &weights).expect("a trainer")
+}
+
+/// Ways to train that differ in more than a number.
+fn recipes() -> Vec<(TrainOptions, Prediction)> {
+    let recipe =
+        |loss, min_snr_gamma, flip, prediction| (TrainOptions { loss, min_snr_gamma, flip, ..options() }, prediction);
+    vec![
+        recipe(Loss::L2, None, false, Prediction::Epsilon),
+        recipe(Loss::L2, Some(5.0), true, Prediction::VPrediction),
+        recipe(Loss::L1, None, true, Prediction::VPrediction),
+        recipe(Loss::L1, Some(2.0), false, Prediction::Epsilon),
+        (TrainOptions { weight_decay: 0.1, cosine_decay: false, ..options() }, Prediction::Epsilon),
+    ]
 }
 
 /// Step `k`'s pictures and classes.
@@ -59,29 +77,124 @@ fn bits(state: &HashMap<String, Vec<f32>>) -> Vec<(&String, Vec<u32>)> {
 
 #[test]
 fn both_engines_have_the_same_ten_losses() {
-    let [cpu, gpu] = ENGINES.map(|name| steps(&mut trainer_of(&engine(name), options()), 10));
-    for (cpu, gpu) in cpu.iter().zip(&gpu) {
-        let loss = relative(&[gpu.loss], &[cpu.loss]);
-        let norm = relative(&[gpu.grad_norm], &[cpu.grad_norm]);
-        assert!(loss <= 1e-4 && norm <= 1e-4, "{cpu:?} and {gpu:?}");
-        assert!(cpu.loss > 0.0 && cpu.grad_norm > 0.0 && cpu.lr == gpu.lr, "{cpu:?} and {gpu:?}");
+    for (options, prediction) in recipes() {
+        let run = |name| steps(&mut trainer_for(&engine(name), options.clone(), prediction), 10);
+        let [cpu, gpu] = ENGINES.map(run);
+        for (cpu, gpu) in cpu.iter().zip(&gpu) {
+            let loss = relative(&[gpu.loss], &[cpu.loss]);
+            let norm = relative(&[gpu.grad_norm], &[cpu.grad_norm]);
+            // The sign of an error near zero, which is the gradient of l1, is a matter of rounding.
+            let limit = if options.loss == Loss::L1 { 1e-2 } else { 1e-4 };
+            assert!(loss <= 1e-4 && norm <= limit, "{cpu:?} and {gpu:?}");
+            assert!(cpu.loss > 0.0 && cpu.grad_norm > 0.0 && cpu.lr == gpu.lr, "{cpu:?} and {gpu:?}");
+            let errors = [cpu, gpu].map(|r| r.errors.iter().map(|image| image.error).collect::<Vec<_>>());
+            assert!(errors[0].len() == 3 && relative(&errors[1], &errors[0]) <= 1e-4, "{cpu:?} and {gpu:?}");
+        }
+        assert!(cpu.windows(2).all(|pair| pair[0].loss != pair[1].loss), "every step has a batch of its own");
     }
-    assert!(cpu.windows(2).all(|pair| pair[0].loss != pair[1].loss), "every step has a batch of its own");
+}
+
+/// The loss, put together from what the model predicts: weights, squares or not, and the target.
+#[test]
+fn a_loss_is_what_the_recipe_says() {
+    let Checkpoint { config, scheduler, .. } = golden::checkpoint("grey");
+    let schedule = scheduler.schedule().expect("a schedule");
+    let engine = engine("cpu");
+    let (x_0, labels) = batch(3);
+    let noise = Rng::new(8).normals(SHAPE.len());
+    let timesteps = [4, 400, 950];
+    let step = |options: TrainOptions, prediction| {
+        let mut trainer = trainer_for(&engine, options, prediction);
+        pollster::block_on(trainer.step_with(&x_0, &labels, &timesteps, &[false; 3], &noise)).expect("a step")
+    };
+    // What the freshly initialised model predicts.
+    let graph = noisette::model::step::prediction(&config, SHAPE);
+    let weights = initialise(&graph, options().seed);
+    let mut program = engine.compile(&graph).expect("a program");
+    for (spec, values) in graph.parameters().iter().zip(&weights) {
+        program.write(&spec.name, values).expect("a parameter");
+    }
+    let image = SHAPE.len() / 3;
+    let mix = |a: &[f32], b: &[f32], of: &dyn Fn(usize) -> (f64, f64)| -> Vec<f32> {
+        let value = |i: usize| {
+            let (p, q) = of(timesteps[i / image]);
+            (p * f64::from(a[i]) + q * f64::from(b[i])) as f32
+        };
+        (0..a.len()).map(value).collect()
+    };
+    let (alpha, sigma) = (|t| schedule.sqrt_alpha_bar(t), |t| schedule.sqrt_one_minus_alpha_bar(t));
+    let x_t = mix(&x_0, &noise, &|t| (alpha(t), sigma(t)));
+    program.write("sample", &x_t).expect("x_t");
+    let times = timesteps.map(|t| t as f32);
+    program.write("sinusoid", &noisette::model::unet::sinusoid(&config, &times)).expect("times");
+    program.write("class_labels", &labels.iter().map(|&l| l as f32).collect::<Vec<_>>()).expect("labels");
+    program.run().expect("a run");
+    let predicted = pollster::block_on(program.read("eps")).expect("the prediction");
+    let mut seen = 0;
+    for prediction in [Prediction::Epsilon, Prediction::VPrediction] {
+        let target = match prediction {
+            Prediction::Epsilon => noise.clone(),
+            _ => mix(&noise, &x_0, &|t| (alpha(t), -sigma(t))),
+        };
+        for loss in [Loss::L2, Loss::L1] {
+            for min_snr_gamma in [None, Some(5.0)] {
+                let weight = |t: usize| match (min_snr_gamma, prediction) {
+                    (None, _) => 1.0,
+                    (Some(gamma), Prediction::Epsilon) => f64::min(1.0, gamma / schedule.snr(t)),
+                    (Some(gamma), _) => schedule.snr(t).min(gamma) / (schedule.snr(t) + 1.0),
+                };
+                let error = |i: usize| f64::from(predicted[i]) - f64::from(target[i]);
+                let cost = |i: usize| {
+                    weight(timesteps[i / image]) * if loss == Loss::L1 { error(i).abs() } else { error(i).powi(2) }
+                };
+                let expected = (0..SHAPE.len()).map(cost).sum::<f64>() / SHAPE.len() as f64;
+                let report = step(TrainOptions { loss, min_snr_gamma, ..options() }, prediction);
+                let off = (f64::from(report.loss) / expected - 1.0).abs();
+                assert!(off <= 1e-5, "{prediction:?} {loss:?} {min_snr_gamma:?}: {}, expected {expected}", report.loss);
+                for (n, found) in report.errors.iter().enumerate() {
+                    let expected = (n * image..(n + 1) * image).map(|i| error(i).powi(2)).sum::<f64>() / image as f64;
+                    let off = (f64::from(found.error) / expected - 1.0).abs();
+                    assert!(off <= 1e-5 && found.timestep == timesteps[n], "{found:?}, expected {expected}");
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 8);
+}
+
+/// Mirrored or not, by chance: with all else alike, the losses of a symmetric picture are the same, those of another are not.
+#[test]
+fn a_mirrored_picture_is_another_picture() {
+    let engine = engine("cpu");
+    let losses = |flip: bool, symmetric: bool| -> Vec<f32> {
+        let mut trainer = trainer_of(&engine, TrainOptions { flip, ..options() });
+        let (mut x_0, labels) = batch(0);
+        if symmetric {
+            for row in x_0.chunks_exact_mut(8) {
+                (0..4).for_each(|i| row[7 - i] = row[i]);
+            }
+        }
+        (0..3).map(|_| pollster::block_on(trainer.step(&x_0, &labels)).expect("a step").loss).collect()
+    };
+    assert_eq!(losses(true, true), losses(false, true));
+    assert_ne!(losses(true, false), losses(false, false));
 }
 
 #[test]
 fn a_resumed_run_is_the_unbroken_one_to_the_bit() {
-    for name in ENGINES {
+    for (name, (options, prediction)) in ENGINES.iter().flat_map(|name| recipes().into_iter().map(move |r| (name, r))) {
         let engine = engine(name);
-        let mut unbroken = trainer_of(&engine, options());
+        let trainer = || trainer_for(&engine, options.clone(), prediction);
+        let mut unbroken = trainer();
         let losses = steps(&mut unbroken, 6);
 
-        let mut first = trainer_of(&engine, options());
+        let mut first = trainer();
         steps(&mut first, 3);
         let saved = state(&mut first);
         drop(first);
         // Whatever it did before is overwritten.
-        let mut second = trainer_of(&engine, options());
+        let mut second = trainer();
         steps(&mut second, 1);
         second.restore(3, |name| saved.get(name).map(Vec::as_slice)).expect("its own state");
         assert_eq!(steps(&mut second, 3), losses[3..], "{name}");
@@ -138,6 +251,10 @@ fn what_is_no_number_stops_training_with_a_sentence() {
         let error = pollster::block_on(trainer.step(&x_0, &labels)).expect_err("the loss is not a number");
         let text = error.to_string();
         assert!(text.contains("step 2") && text.contains("NaN") && text.contains("learning rate"), "{name}: {text}");
+        // x_0's eighth value belongs to the first image.
+        let worst = noisette::rng::Rng::stream(options().seed, 2).below(1000);
+        let range = format!("at timestep {worst} (in the range {} to {})", worst / 100 * 100, worst / 100 * 100 + 99);
+        assert!(text.contains(&range), "{name}: {range} is not in {text}");
         assert_eq!(trainer.step_count(), 1, "{name}: the step does not count");
     }
 }
@@ -203,12 +320,11 @@ fn the_average_follows_the_weights() {
 #[test]
 fn the_learning_rate_rises_and_falls() {
     let options = TrainOptions { lr: 1.0, warmup: 10, steps: 110, ..options() };
-    let trainer = trainer_of(&engine("cpu"), options.clone());
     for (step, expected) in [(1, 0.1), (5, 0.5), (10, 1.0), (60, 0.5), (110, 0.0), (500, 0.0)] {
-        let found = trainer.learning_rate(step);
+        let found = options.learning_rate(step);
         assert!((found - expected).abs() <= 1e-12, "step {step}: {found}, expected {expected}");
     }
-    let steady = trainer_of(&engine("cpu"), TrainOptions { cosine_decay: false, warmup: 0, ..options });
+    let steady = TrainOptions { cosine_decay: false, warmup: 0, ..options };
     assert_eq!((steady.learning_rate(1), steady.learning_rate(110)), (1.0, 1.0));
 }
 

@@ -57,20 +57,15 @@ fn is_folder_of_pictures(dir: &Path) -> bool {
 }
 
 /// A new network for a data set: the widths of the digits' net, with the size, channels and classes of the data.
-pub fn suitable_net(dir: &Path, size: Option<usize>) -> Result<UnetConfig, Failure> {
+pub fn suitable_net(dir: &Path) -> Result<UnetConfig, Failure> {
     let (sides, channels, names) = if !data::is_idx(dir) && is_folder_of_pictures(dir) {
         let folder = ImageFolder::open(dir, Split::Train)?;
         let (common, grey) = folder.survey()?;
         let small = common.filter(|sides| sides.iter().all(|&side| side <= SIZE && side.is_multiple_of(4)));
-        let sides = size.map(|size| [size; 2]).or(small).unwrap_or([SIZE; 2]);
-        (sides, if grey { 1 } else { 3 }, folder.classes().to_vec())
+        (small.unwrap_or([SIZE; 2]), if grey { 1 } else { 3 }, folder.classes().to_vec())
     } else {
         let dataset = data::load_idx_classes(dir, Split::Train, 256)?;
         let sides = [dataset.height, dataset.width];
-        if let Some(size) = size.filter(|&size| sides != [size; 2]) {
-            let [h, w] = sides;
-            return Err(format!("--size is {size}, but {} has {h}×{w} images", dir.display()).into());
-        }
         (sides, dataset.channels, names_of(dir, &dataset)?)
     };
     let classes = Some(names.len()).filter(|&count| count > 0);

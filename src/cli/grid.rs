@@ -24,10 +24,14 @@ fn color(channels: usize) -> Option<png::ColorType> {
 
 /// The bytes of a PNG with the images `[N, H, W, C]` (in [−1, 1], C = 1 or 3) in rows, as square a grid as may be.
 pub fn png(images: &[f32], shape: Shape) -> Result<Vec<u8>, Failure> {
+    png_in_columns(images, shape, (shape.n() as f64).sqrt().ceil() as usize)
+}
+
+/// [`png`] with so many images in a row.
+pub fn png_in_columns(images: &[f32], shape: Shape, columns: usize) -> Result<Vec<u8>, Failure> {
     let color = color(shape.c()).ok_or_else(|| format!("a picture has 1 or 3 channels, not {}", shape.c()))?;
     let factor = (TILE / shape.h().max(shape.w())).max(1);
     let line = factor.div_ceil(2);
-    let columns = (shape.n() as f64).sqrt().ceil() as usize;
     let rows = shape.n().div_ceil(columns);
     let (cell_h, cell_w) = (shape.h() * factor + line, shape.w() * factor + line);
     let (height, width) = (rows * cell_h + line, columns * cell_w + line);

@@ -50,26 +50,66 @@ pub fn sampling_step(config: &UnetConfig, shape: Shape, guided: bool) -> Graph {
     fuse(&g)
 }
 
+/// What training minimises; the default is Algorithm 1's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Objective {
+    /// The target is v = √ᾱ_t·ε − √(1−ᾱ_t)·x_0 (Salimans & Ho 2022) instead of the noise.
+    pub velocity: bool,
+    /// The mean of absolute errors instead of squares.
+    pub absolute: bool,
+    /// Each image's errors are weighted.
+    pub weighted: bool,
+}
+
 /// Algorithm 1's loss, ‖target − ε_θ(√ᾱ_t·x_0 + √(1−ᾱ_t)·ε, t)‖² averaged over all values, as the output `loss`.
 ///
 /// Inputs are `x_0`, `noise`, `noise_coefficients` `[N, 1, 1, 2]` = (√ᾱ_t, √(1−ᾱ_t)), `sinusoid` and, for a class model,
 /// `class_labels`. The target is the noise; with `velocity` it is v = √ᾱ_t·ε − √(1−ᾱ_t)·x_0 (Salimans & Ho 2022), whose
 /// coefficients (√ᾱ_t, −√(1−ᾱ_t)) are the input `target_coefficients`.
 pub fn training_loss(config: &UnetConfig, shape: Shape, velocity: bool) -> (Graph, Id) {
+    let (g, loss, _) = loss_of(config, shape, Objective { velocity, ..Objective::default() });
+    (g, loss)
+}
+
+/// [`training_loss`] for any objective, and as the output `errors` `[N, 1, 1, C]` the sum of each image's and channel's
+/// squared errors, which are not weighted.
+///
+/// With `weighted` there is one more input, `loss_weights` `[N, 1, 1, 2]`: what the prediction and the target of an image are
+/// multiplied with before they are compared (for squares the root of the weight), and 0.
+pub fn training_objective(config: &UnetConfig, shape: Shape, objective: Objective) -> (Graph, Id) {
+    let (mut g, loss, [predicted, target]) = loss_of(config, shape, objective);
+    let negative = g.scale(target, -1.0);
+    let difference = g.add(predicted, negative);
+    let [zeros, one] = [g.constant(0.0, shape), g.constant(1.0, Shape::SCALAR)];
+    // 0 + 1·(difference² − 0)
+    let squares = g.lerp_square(zeros, difference, one);
+    let errors = g.sum_pixels(squares);
+    g.output("errors", errors);
+    (g, loss)
+}
+
+/// The graph with its loss, the prediction and the target.
+fn loss_of(config: &UnetConfig, shape: Shape, objective: Objective) -> (Graph, Id, [Id; 2]) {
     let mut g = Graph::new();
     let coefficients = Shape::new(shape.n(), 1, 1, 2);
     let x_0 = g.input("x_0", shape);
     let noise = g.input("noise", shape);
     let noise_coefficients = g.input("noise_coefficients", coefficients);
     let x_t = g.noised(x_0, noise, noise_coefficients);
-    let target = if velocity {
+    let target = if objective.velocity {
         let target_coefficients = g.input("target_coefficients", coefficients);
         g.noised(noise, x_0, target_coefficients)
     } else {
         noise
     };
     let predicted = predict(&mut g, config, x_t);
-    let loss = g.mse(predicted, target);
+    let [mut x, mut y] = [predicted, target];
+    if objective.weighted {
+        let weights = g.input("loss_weights", coefficients);
+        let zeros = g.constant(0.0, shape);
+        [x, y] = [x, y].map(|value| g.noised(value, zeros, weights));
+    }
+    let loss = if objective.absolute { g.mae(x, y) } else { g.mse(x, y) };
     g.output("loss", loss);
-    (g, loss)
+    (g, loss, [predicted, target])
 }

@@ -13,6 +13,7 @@ mod fuse;
 mod group_norm;
 mod guidance;
 mod linear;
+mod mae;
 mod mse;
 mod noised;
 mod optimizer;

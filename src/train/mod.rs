@@ -1,113 +1,23 @@
 //! The trainer: one step at a time, without a clock or files, so that a command line and a page can both drive it.
 
 pub mod optimizer;
+mod options;
+pub mod recipe;
+mod report;
+
+pub use options::{Loss, TrainOptions};
+pub use recipe::Recipe;
+pub use report::{BUCKETS, ImageError, StepReport, TrainError, bucket};
 
 use crate::diffusion::{Prediction, schedule::Schedule};
 use crate::engine::{Engine, EngineError, Program};
 use crate::graph::ParamSpec;
 use crate::model::config::UnetConfig;
+use crate::model::step::Objective;
 use crate::model::unet::sinusoid;
 use crate::rng::Rng;
 use crate::tensor::Shape;
-use optimizer::{AVERAGE, FIRST_MOMENT, SECOND_MOMENT, training_step};
-use serde::{Deserialize, Serialize};
-
-/// How to train; saved beside the checkpoint, so that `--resume` goes on alike.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainOptions {
-    /// Images per step.
-    pub batch: usize,
-    /// Steps of the whole run, which the learning rate's decay is laid out for.
-    pub steps: u64,
-    /// Peak learning rate.
-    pub lr: f64,
-    /// Steps over which the learning rate rises from zero.
-    pub warmup: u64,
-    /// Whether the learning rate falls to zero along a half cosine after the warm-up, or stays.
-    pub cosine_decay: bool,
-    /// Adam's β₁.
-    pub beta1: f64,
-    /// Adam's β₂.
-    pub beta2: f64,
-    /// Adam's ε.
-    pub adam_eps: f64,
-    /// AdamW's λ; 0 is Adam.
-    pub weight_decay: f64,
-    /// The gradient's norm is cut down to this.
-    pub max_grad_norm: f64,
-    /// Decay of the moving average of the weights, approached as min(decay, (1 + n)/(10 + n)).
-    pub ema_decay: f64,
-    /// Share of the labels replaced by the label that means none, for classifier-free guidance.
-    pub label_dropout: f64,
-    /// Decides the start values, the order of the images, timesteps, noise and dropped labels.
-    pub seed: u64,
-}
-
-impl Default for TrainOptions {
-    fn default() -> Self {
-        Self {
-            batch: 64,
-            steps: 5000,
-            lr: 1e-3,
-            warmup: 100,
-            cosine_decay: true,
-            beta1: 0.9,
-            beta2: 0.999,
-            adam_eps: 1e-8,
-            weight_decay: 0.0,
-            max_grad_norm: 1.0,
-            ema_decay: 0.999,
-            label_dropout: 0.1,
-            seed: 0,
-        }
-    }
-}
-
-/// What a step reports.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepReport {
-    /// The step just taken; the first is 1.
-    pub step: u64,
-    /// The mean squared error of the batch.
-    pub loss: f32,
-    /// The gradient's norm before clipping.
-    pub grad_norm: f32,
-    /// The learning rate used.
-    pub lr: f64,
-}
-
-/// What can stop training.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The loss or the gradient is not a number any more.
-    #[error("at step {step} the {what} is {value}: go back to the last checkpoint and lower the learning rate")]
-    NotFinite {
-        /// The step.
-        step: u64,
-        /// "loss" or "gradient's norm".
-        what: &'static str,
-        /// What it was.
-        value: f32,
-    },
-    /// A model that predicts something there is no loss for.
-    #[error("a model that predicts {found} cannot be trained here: expected epsilon or v_prediction")]
-    Prediction {
-        /// What its scheduler_config.json says that it predicts.
-        found: &'static str,
-    },
-    /// Tensors of a saved state that do not belong to this model.
-    #[error("the saved training state has no tensor {name:?} of {expected} values")]
-    State {
-        /// The tensor.
-        name: String,
-        /// Its length in this model.
-        expected: usize,
-    },
-}
+use optimizer::{AVERAGE, FIRST_MOMENT, SECOND_MOMENT, objective_step};
 
 /// A model in training.
 pub struct Trainer {
@@ -115,11 +25,14 @@ pub struct Trainer {
     parameters: Vec<ParamSpec>,
     config: UnetConfig,
     schedule: Schedule,
-    velocity: bool,
+    prediction: Prediction,
+    objective: Objective,
     options: TrainOptions,
     shape: Shape,
     step: u64,
     noise: Vec<f32>,
+    /// x_0 of a step some of whose images are mirrored.
+    mirrored: Vec<f32>,
 }
 
 impl Trainer {
@@ -140,7 +53,9 @@ impl Trainer {
             Prediction::VPrediction => true,
             Prediction::Sample => return Err(TrainError::Prediction { found: prediction.name() }),
         };
-        let graph = training_step(config, shape, velocity);
+        let (absolute, weighted) = (options.loss == Loss::L1, options.min_snr_gamma.is_some());
+        let objective = Objective { velocity, absolute, weighted };
+        let graph = objective_step(config, shape, objective);
         let mut program = engine.compile(&graph)?;
         let parameters = graph.parameters();
         for (spec, values) in parameters.iter().zip(weights) {
@@ -148,7 +63,21 @@ impl Trainer {
             program.write(&format!("{AVERAGE}{}", spec.name), values)?;
         }
         let noise = vec![0.0; shape.len()];
-        Ok(Self { program, parameters, config: config.clone(), schedule, velocity, options, shape, step: 0, noise })
+        let mirrored = if options.flip { vec![0.0; shape.len()] } else { Vec::new() };
+        let config = config.clone();
+        Ok(Self {
+            program,
+            parameters,
+            config,
+            schedule,
+            prediction,
+            objective,
+            options,
+            shape,
+            step: 0,
+            noise,
+            mirrored,
+        })
     }
 
     /// Steps taken so far.
@@ -173,7 +102,7 @@ impl Trainer {
 
     /// Takes one step on a batch: `x_0` `[N, H, W, C]` in [−1, 1] and, for class models, one label per image.
     ///
-    /// Timesteps, noise and dropped labels come from the seed and the number of the step alone.
+    /// Timesteps, noise, dropped labels and mirroring come from the seed and the number of the step alone.
     pub async fn step(&mut self, x_0: &[f32], labels: &[usize]) -> Result<StepReport, TrainError> {
         let mut rng = Rng::stream(self.options.seed, self.step + 1);
         let n = self.shape.n();
@@ -181,12 +110,20 @@ impl Trainer {
         let dropped: Vec<bool> = (0..n).map(|_| rng.uniform() < self.options.label_dropout).collect();
         let mut noise = std::mem::take(&mut self.noise);
         rng.fill_normal(&mut noise);
-        let result = self.step_with(x_0, labels, &timesteps, &dropped, &noise).await;
+        let result = if self.options.flip && x_0.len() == self.shape.len() {
+            let mut mirrored = std::mem::take(&mut self.mirrored);
+            mirror_some(x_0, self.shape, &mut rng, &mut mirrored);
+            let result = self.step_with(&mirrored, labels, &timesteps, &dropped, &noise).await;
+            self.mirrored = mirrored;
+            result
+        } else {
+            self.step_with(x_0, labels, &timesteps, &dropped, &noise).await
+        };
         self.noise = noise;
         result
     }
 
-    /// [`Trainer::step`] with everything random given.
+    /// [`Trainer::step`] with everything random given; nothing is mirrored.
     pub async fn step_with(
         &mut self,
         x_0: &[f32],
@@ -196,7 +133,7 @@ impl Trainer {
         noise: &[f32],
     ) -> Result<StepReport, TrainError> {
         let step = self.step + 1;
-        let lr = self.learning_rate(step);
+        let lr = self.options.learning_rate(step);
         self.program.write("x_0", x_0)?;
         self.program.write("noise", noise)?;
         let coefficients = |sign: f64| -> Vec<f32> {
@@ -207,9 +144,18 @@ impl Trainer {
         };
         let noise_coefficients = coefficients(1.0);
         self.program.write("noise_coefficients", &noise_coefficients)?;
-        if self.velocity {
+        if self.objective.velocity {
             let target = coefficients(-1.0);
             self.program.write("target_coefficients", &target)?;
+        }
+        if self.objective.weighted {
+            let weight = |&t: &usize| {
+                let weight = self.options.loss_weight(&self.schedule, self.prediction, t);
+                // The factor of both sides, before their difference is squared or not.
+                [if self.objective.absolute { weight } else { weight.sqrt() } as f32, 0.0]
+            };
+            let weights: Vec<f32> = timesteps.iter().flat_map(weight).collect();
+            self.program.write("loss_weights", &weights)?;
         }
         let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
         self.program.write("sinusoid", &sinusoid(&self.config, &times))?;
@@ -223,13 +169,18 @@ impl Trainer {
         self.program.run()?;
         let loss = self.program.read("loss").await?[0];
         let grad_norm = self.program.read("grad_norm_squared").await?[0].sqrt();
+        let sums = self.program.read("errors").await?;
+        let values = (self.shape.len() / self.shape.n()) as f32;
+        let mean =
+            |(&timestep, sums): (&usize, &[f32])| ImageError { timestep, error: sums.iter().sum::<f32>() / values };
+        let errors: Vec<ImageError> = timesteps.iter().zip(sums.chunks_exact(self.shape.c())).map(mean).collect();
         for (what, value) in [("loss", loss), ("gradient's norm", grad_norm)] {
             if !value.is_finite() {
-                return Err(TrainError::NotFinite { step, what, value });
+                return Err(TrainError::not_finite(step, what, value, &errors, self.schedule.timesteps()));
             }
         }
         self.step = step;
-        Ok(StepReport { step, loss, grad_norm, lr })
+        Ok(StepReport { step, loss, grad_norm, lr, errors })
     }
 
     fn write_optimizer(&mut self, step: u64, lr: f64) -> Result<(), EngineError> {
@@ -238,13 +189,10 @@ impl Trainer {
         let rate = lr / (1.0 - o.beta1.powi(k));
         let correction = 1.0 / (1.0 - o.beta2.powi(k)).sqrt();
         let adam = [rate, correction, o.adam_eps, lr * o.weight_decay].map(|x| x as f32);
-        // A short run's average should not remember where it started.
-        let n = step as f64;
-        let decay = o.ema_decay.min((1.0 + n) / (10.0 + n));
         let scalars = [
             ("m_rate", 1.0 - o.beta1),
             ("v_rate", 1.0 - o.beta2),
-            ("ema_rate", 1.0 - decay),
+            ("ema_rate", 1.0 - o.average_decay(step)),
             ("max_norm", o.max_grad_norm.min(f64::from(f32::MAX))),
         ];
         self.program.write("adam", &adam)?;
@@ -252,15 +200,6 @@ impl Trainer {
             self.program.write(name, &[value as f32])?;
         }
         Ok(())
-    }
-
-    /// The learning rate of step `step`, counted from 1.
-    pub fn learning_rate(&self, step: u64) -> f64 {
-        let o = &self.options;
-        let warm = if o.warmup == 0 { 1.0 } else { (step as f64 / o.warmup as f64).min(1.0) };
-        let after = step.saturating_sub(o.warmup) as f64 / o.steps.saturating_sub(o.warmup).max(1) as f64;
-        let decay = if o.cosine_decay { 0.5 * (1.0 + (std::f64::consts::PI * after.min(1.0)).cos()) } else { 1.0 };
-        o.lr * warm * decay
     }
 
     /// The weights, or their moving average, in the order of [`Trainer::parameters`].
@@ -301,5 +240,46 @@ impl Trainer {
                 .map(|prefix| (format!("{prefix}{}", spec.name), spec.shape.len()))
         };
         self.parameters.iter().flat_map(of).collect()
+    }
+}
+
+/// Copies `x_0` to `out`, each image with its columns in reverse as often as not.
+fn mirror_some(x_0: &[f32], shape: Shape, rng: &mut Rng, out: &mut [f32]) {
+    out.copy_from_slice(x_0);
+    let row = shape.w() * shape.c();
+    for image in out.chunks_exact_mut(shape.pixels() * shape.c()) {
+        if rng.uniform() < 0.5 {
+            for row in image.chunks_exact_mut(row) {
+                mirror(row, shape.c());
+            }
+        }
+    }
+}
+
+/// The pixels of a row, of `c` values each, in reverse order.
+fn mirror(row: &mut [f32], c: usize) {
+    row.reverse();
+    row.chunks_exact_mut(c).for_each(<[f32]>::reverse);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_images_are_mirrored_and_channels_keep_their_order() {
+        let shape = Shape::new(400, 2, 3, 2);
+        let x: Vec<f32> = (0..shape.len()).map(|i| i as f32).collect();
+        let mut out = vec![0.0; shape.len()];
+        mirror_some(&x, shape, &mut Rng::new(3), &mut out);
+        let mut mirrored = 0;
+        for (i, image) in out.chunks_exact(12).enumerate() {
+            let first = (12 * i) as f32;
+            let plain: Vec<f32> = (0..12).map(|k| first + k as f32).collect();
+            let back = [4, 5, 2, 3, 0, 1, 10, 11, 8, 9, 6, 7].map(|k| first + k as f32);
+            assert!(image == plain || image == back, "image {i} is {image:?}");
+            mirrored += usize::from(image == back);
+        }
+        assert!((160..=240).contains(&mirrored), "{mirrored} of 400");
     }
 }

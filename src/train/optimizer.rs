@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, Id, ParamSpec};
 use crate::model::config::UnetConfig;
-use crate::model::step::training_loss;
+use crate::model::step::{Objective, training_loss, training_objective};
 use crate::ops::fuse;
 use crate::tensor::Shape;
 
@@ -29,13 +29,18 @@ fn parameter_gradients(g: &mut Graph, loss: Id) -> Vec<(ParamSpec, Id)> {
     specs.into_iter().zip(gradients).map(|(spec, g)| (spec, g.expect("the loss depends on every parameter"))).collect()
 }
 
-/// [`training_loss`] and everything after it: running the program takes one step.
+/// [`objective_step`] of the plain loss.
+pub fn training_step(config: &UnetConfig, shape: Shape, velocity: bool) -> Graph {
+    objective_step(config, shape, Objective { velocity, ..Objective::default() })
+}
+
+/// [`training_objective`] and everything after it: running the program takes one step.
 ///
 /// Beside the loss's inputs it has the scalars `m_rate` = 1 − β₁, `v_rate` = 1 − β₂, `ema_rate` = 1 − decay and
-/// `max_norm`, and `adam` `[1, 1, 1, 4]` (see `ops/optimizer.rs`). Outputs are `loss` and `grad_norm_squared`, before
-/// clipping. Parameters, moments and averages are state.
-pub fn training_step(config: &UnetConfig, shape: Shape, velocity: bool) -> Graph {
-    let (mut g, loss) = training_loss(config, shape, velocity);
+/// `max_norm`, and `adam` `[1, 1, 1, 4]` (see `ops/optimizer.rs`). Outputs are `loss`, `errors` and `grad_norm_squared`,
+/// before clipping. Parameters, moments and averages are state.
+pub fn objective_step(config: &UnetConfig, shape: Shape, objective: Objective) -> Graph {
+    let (mut g, loss) = training_objective(config, shape, objective);
     let gradients = parameter_gradients(&mut g, loss);
 
     let mut norm_squared = g.constant(0.0, Shape::SCALAR);

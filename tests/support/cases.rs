@@ -217,8 +217,10 @@ pub fn all() -> Vec<Case> {
         let alphas = (s(x.n(), 1, 1, 2), Data);
         r.row("noised", &[(x, Normal(1.0)), (x, Normal(1.0)), alphas], |g, l| g.noised(l[0], l[1], l[2]));
         r.row("mse", &[(x, Normal(1.0)), (x, Normal(1.0))], |g, l| g.mse(l[0], l[1]));
+        r.row("mae", &[(x, Normal(1.0)), (x, Normal(1.0))], |g, l| g.mae(l[0], l[1]));
     }
     r.row("sum_pixels", &[(s(2, 9, 8, 6), Normal(1.0))], |g, l| g.sum_pixels(l[0]));
+    r.row("mae", &[(s(2, 10, 16, 3), Normal(1.0)), (s(2, 10, 16, 3), Normal(1.0))], |g, l| g.mae(l[0], l[1]));
     r.row("mse", &[(s(2, 10, 16, 3), Normal(1.0)), (s(2, 10, 16, 3), Normal(1.0))], |g, l| g.mse(l[0], l[1]));
 
     for (a, b) in [(3, 6), (4, 3), (6, 1), (8, 8), (1, 2), (5, 7)] {

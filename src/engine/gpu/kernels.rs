@@ -41,6 +41,8 @@ kernels![
     "guidance",
     "lerp",
     "lerp_square",
+    "mae",
+    "mae_grad",
     "mse",
     "mse_grad",
     "noised",

@@ -62,6 +62,11 @@ impl Fields {
         }
     }
 
+    /// The keys of an object that was read from something else than JSON.
+    pub fn of(file: &'static str, map: Map<String, Value>) -> Self {
+        Self { file, map, problems: Vec::new() }
+    }
+
     /// Says what is wrong with the config as a whole.
     pub fn problem(&mut self, text: String) {
         self.problems.push(text);

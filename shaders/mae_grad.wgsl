@@ -1,0 +1,20 @@
+// dx = sign(x − y)/count·dl, where count is the number of values, and sign(0) = 0.
+// Dispatch: one invocation per vec4 of out, 64 in a workgroup.
+
+struct Params {
+    len: u32, // vec4s in out
+    factor: f32, // 1/count
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, C]
+@group(0) @binding(2) var<storage, read> y: array<vec4<f32>>; // [N, H, W, C]
+@group(0) @binding(3) var<storage, read> dl: array<vec4<f32>>; // [1, 1, 1, 1]
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, C]
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = gid.x + gid.y * groups.x * 64u;
+    if (i >= p.len) { return; }
+    out[i] = sign(x[i] - y[i]) * (p.factor * dl[0].x);
+}

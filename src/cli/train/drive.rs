@@ -1,0 +1,108 @@
+//! The loop: batches in; numbers, pictures and checkpoints out, until the steps are done or the run is told to stop.
+
+use super::super::Failure;
+use super::metrics::{self, METRICS_FILE, Metrics};
+use super::run_folder::{Progress, RunFolder};
+use super::{plot, samples, steps};
+use crate::checkpoint;
+use crate::data::{self, Batches, Dataset};
+use crate::engine::Engine;
+use crate::train::{TrainError, Trainer};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Time between two checkpoints.
+const SAVE_EVERY: Duration = Duration::from_secs(120);
+/// The loss, drawn.
+const PLOT_FILE: &str = "loss.svg";
+
+/// Trains until the recipe's last step, Ctrl-C or a request to end.
+pub fn drive(
+    engine: &Engine,
+    run: &RunFolder,
+    dataset: &Dataset,
+    trainer: &mut Trainer,
+    mut progress: Progress,
+) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let handler = stop.clone();
+    ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed))?;
+    let options = &run.recipe.options;
+    let batch = options.batch;
+    let mut batches = Batches::resume(dataset.len(), options.seed, trainer.step_count() * batch as u64);
+    let mut x_0 = vec![0.0; batch * dataset.image_len()];
+    // Before the first step, so that a full disk or a folder one may not write to is known before the work.
+    save(run, trainer, &progress)?;
+    let mut metrics = Metrics::open(&run.dir, progress.step, run.recipe.scheduler.num_train_timesteps, batch)?;
+
+    let bar = ProgressBar::new(options.steps).with_position(trainer.step_count());
+    bar.set_style(ProgressStyle::with_template("{bar:32} {pos}/{len} steps, {msg}, {eta} left")?);
+    let (mut taken, mut busy) = (0, 0.0);
+    let mut saved = Instant::now();
+    let mut smooth = None;
+    while trainer.step_count() < options.steps && !stop.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        let indices = batches.next_batch(batch);
+        data::fill_x0(dataset, &indices, &mut x_0);
+        let step = pollster::block_on(trainer.step(&x_0, &data::labels(dataset, &indices)));
+        let report = step.map_err(|error| advised(run, trainer, error))?;
+        let seconds = started.elapsed().as_secs_f64();
+        (taken, busy) = (taken + 1, busy + seconds);
+        progress.step = report.step;
+        progress.seconds += seconds;
+        metrics.add(&report, seconds).map_err(|e| format!("cannot write {METRICS_FILE}: {e}"))?;
+
+        let loss = f64::from(report.loss);
+        let average = smooth.map_or(loss, |s| 0.98 * s + 0.02 * loss);
+        smooth = Some(average);
+        let rate = f64::from(taken) * batch as f64 / busy;
+        let numbers = format!("loss {average:.4}, {rate:.1} images/s");
+        bar.set_position(report.step);
+        bar.set_message(numbers.clone());
+        if is_due(report.step, run.recipe.sample_every) {
+            samples::draw(engine, run, trainer)?;
+        }
+        let keep = is_due(report.step, run.recipe.checkpoint_every);
+        if keep || saved.elapsed() > SAVE_EVERY {
+            let files = save(run, trainer, &progress)?;
+            if keep {
+                run.keep(report.step, &files)?;
+            }
+            saved = Instant::now();
+            if bar.is_hidden() {
+                // Nobody sees a bar: a line now and then for whoever reads the output later.
+                let left = (options.steps - report.step) as f64 * busy / f64::from(taken) / 60.0;
+                say!("step {} of {}, {numbers}, {left:.0} min left", report.step, options.steps);
+            }
+        }
+    }
+    save(run, trainer, &progress)?;
+    bar.abandon();
+    say!("saved {} after {} of {}", run.dir.display(), steps(progress.step), options.steps);
+    Ok(())
+}
+
+fn is_due(step: u64, every: u64) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}
+
+/// Saves the run and draws its losses so far.
+fn save(run: &RunFolder, trainer: &mut Trainer, progress: &Progress) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let files = run.save(trainer, progress)?;
+    let plot = plot::svg(&metrics::losses(&run.dir));
+    checkpoint::replace_files(&run.dir, &[(PLOT_FILE.to_owned(), plot.into_bytes())])?;
+    Ok(files)
+}
+
+/// An error that ends a run, with the place to go back to.
+fn advised(run: &RunFolder, trainer: &Trainer, error: TrainError) -> Failure {
+    match error {
+        TrainError::NotFinite { .. } => {
+            let place = run.last_good(trainer.step_count() + 1);
+            format!("{error}, for example with --from {}", place.display()).into()
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,213 @@
+//! A recipe as a TOML file: read, overridden from the command line, and written with a word on every setting.
+
+use super::super::{Failure, in_file};
+use crate::train::Recipe;
+use serde_json::{Map, Value};
+use std::fs;
+use std::path::Path;
+
+/// Name of the recipe in a run folder.
+pub const RECIPE_FILE: &str = "recipe.toml";
+
+/// What stands before a setting in a written recipe.
+const WORDS: [(&str, &str); 25] = [
+    ("steps", "How long.\n# Steps of the whole run, which the learning rate is laid out for; images per step."),
+    ("seed", "Decides start values, order of the images, timesteps, noise, mirroring and dropped labels."),
+    ("optimizer", "The optimizer.\n# adam, or adamw with its weight_decay."),
+    (
+        "lr",
+        "Peak learning rate, reached after `warmup` steps; then \"cosine\" lets it fall to zero, \"constant\" does not.",
+    ),
+    ("betas", ""),
+    ("max_grad_norm", "Gradients with a larger norm are scaled down to this one."),
+    (
+        "ema_decay",
+        "Decay of the average of the weights, which is what the run's model is; approached as (1 + n)/(10 + n).",
+    ),
+    ("label_dropout", "The data.\n# Share of labels replaced by the one that means none, which guidance needs."),
+    ("horizontal_flip", "Whether every other image is mirrored: not for digits or letters."),
+    ("loss", "What is learned.\n# l2 (squares) or l1 (absolute values)."),
+    (
+        "min_snr_gamma",
+        "Weights by min(SNR, gamma) (Hang et al. 2023), for example 5.0; \"none\" weighs all timesteps alike.",
+    ),
+    ("prediction", "What the network predicts: epsilon or v_prediction."),
+    (
+        "beta_schedule",
+        "Noise over time: linear, scaled_linear or squaredcos_cap_v2 (which ignores beta_start and beta_end).",
+    ),
+    (
+        "sample_every",
+        "What is kept.\n# Steps between two pictures of samples, 0 for none; between two checkpoints; how many of these stay.",
+    ),
+    // Those explained by the one before.
+    ("batch", ""),
+    ("warmup", ""),
+    ("schedule", ""),
+    ("eps", ""),
+    ("weight_decay", ""),
+    ("beta_start", ""),
+    ("beta_end", ""),
+    ("timesteps", ""),
+    ("checkpoint_every", ""),
+    ("keep", ""),
+    ("net", "The network, as in diffusers' config.json (UNet2DModel)."),
+];
+
+/// Reads a recipe's settings. A `net` that is the path of a config.json, relative to the recipe, becomes its content.
+pub fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let mut object = parse(&text).map_err(|error| in_file(path, error))?;
+    if let Some(Value::String(file)) = object.get("net") {
+        let config = path.parent().unwrap_or(Path::new("")).join(file);
+        let text = fs::read(&config).map_err(|error| format!("cannot read {}: {error}", config.display()))?;
+        let net = crate::model::config::UnetConfig::from_json(&text).map_err(|error| in_file(&config, error.into()))?;
+        object.insert("net".to_owned(), Recipe::new(net).net_settings().into_iter().collect());
+    }
+    Ok(object)
+}
+
+fn parse(text: &str) -> Result<Map<String, Value>, Failure> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        format!("this is not TOML: line {line}: {}", error.message())
+    })?;
+    match serde_json::to_value(table)? {
+        Value::Object(object) => Ok(object),
+        other => Err(format!("found {other}, expected settings").into()),
+    }
+}
+
+/// Adds settings given as `key=value` or `net.key=value`, where text needs no quotes.
+pub fn set(object: &mut Map<String, Value>, assignments: &[String]) -> Result<(), Failure> {
+    for assignment in assignments {
+        let Some((key, value)) = assignment.split_once('=') else {
+            return Err(format!("--set {assignment}: expected a setting, = and a value").into());
+        };
+        let (key, value) = (key.trim(), value.trim());
+        let parsed = parse(&format!("v = {value}")).ok().and_then(|mut object| object.remove("v"));
+        let value = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
+        let (target, key) = match key.split_once('.') {
+            Some(("net", key)) => match object.entry("net").or_insert_with(|| Value::Object(Map::new())) {
+                Value::Object(net) => (net, key),
+                other => return Err(format!("--set net.{key}: `net` is {other}, expected a table").into()),
+            },
+            _ => (&mut *object, key),
+        };
+        target.insert(key.to_owned(), value);
+    }
+    Ok(())
+}
+
+/// The file that reproduces a run.
+pub fn to_toml(recipe: &Recipe) -> String {
+    let mut text =
+        "# Everything that decides this run but the data: noisette train --data DATA --recipe recipe.toml\n".to_owned();
+    let explain = |text: &mut String, key: &str| {
+        let words = WORDS.iter().find(|(known, _)| *known == key).map_or("", |(_, words)| words);
+        if !words.is_empty() {
+            *text += &format!("\n# {words}\n");
+        }
+    };
+    for (key, value) in recipe.settings() {
+        explain(&mut text, key);
+        text += &format!("{key} = {}\n", to_value(&value));
+    }
+    explain(&mut text, "net");
+    text += "[net]\n";
+    for (key, value) in recipe.net_settings() {
+        text += &format!("{key} = {}\n", to_value(&value));
+    }
+    text
+}
+
+/// A value in TOML, which has no null.
+fn to_value(value: &Value) -> String {
+    if value.is_null() {
+        return "\"none\"".to_owned();
+    }
+    // The rest of JSON's scalars and lists is TOML's too; whole numbers that stand for real ones read the same.
+    value.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diffusion::{BetaSchedule, Prediction};
+    use crate::model::config::UnetConfig;
+    use crate::train::{Loss, TrainOptions};
+
+    fn odd() -> Recipe {
+        let mut recipe = Recipe::new(UnetConfig::ddpm_cifar10());
+        recipe.options = TrainOptions {
+            batch: 3,
+            steps: 77,
+            lr: 1.25e-7,
+            warmup: 0,
+            cosine_decay: false,
+            beta1: 0.5,
+            beta2: 0.75,
+            adam_eps: 1e-12,
+            weight_decay: 0.03,
+            max_grad_norm: 1e9,
+            ema_decay: 0.5,
+            label_dropout: 0.0,
+            flip: true,
+            loss: Loss::L1,
+            min_snr_gamma: Some(5.0),
+            seed: 1 << 62,
+        };
+        recipe.scheduler.prediction_type = Prediction::VPrediction;
+        recipe.scheduler.beta_schedule = BetaSchedule::SquaredcosCapV2;
+        recipe.scheduler.num_train_timesteps = 250;
+        (recipe.sample_every, recipe.checkpoint_every, recipe.keep) = (1, 2, 4);
+        recipe
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_whatever_the_defaults() {
+        for recipe in [odd(), Recipe::new(UnetConfig::digits())] {
+            let text = to_toml(&recipe);
+            for base in [odd(), Recipe::new(UnetConfig::digits())] {
+                let read = base.with(&parse(&text).unwrap()).unwrap();
+                assert_eq!(read, recipe, "{text}");
+                assert!(read.differences(&recipe).is_empty());
+            }
+        }
+        assert!(odd().differences(&Recipe::new(UnetConfig::digits())).len() > 25, "every setting differs");
+        for (key, _) in odd().settings() {
+            assert!(WORDS.iter().any(|(known, _)| *known == key), "{key} is not explained");
+        }
+    }
+
+    #[test]
+    fn all_bad_settings_are_told_at_once() {
+        let text = "lrr = 3\nlr = 1e-40\noptimizer = \"sgd\"\nweight_decay = 1\nbetas = [0.9]\n[net]\nlayers = 3\nlayers_per_block = 9";
+        let error = Recipe::new(UnetConfig::digits()).with(&parse(text).unwrap()).unwrap_err().to_string();
+        for part in [
+            "`lrr`",
+            "`lr` is 1e-40",
+            "1e-10",
+            "sgd",
+            "`weight_decay`",
+            "`betas`",
+            "`layers`",
+            "`layers_per_block` is 9",
+        ] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+        assert!(parse("a = 1\nb = = 2\n").unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn settings_from_the_command_line_need_no_quotes() {
+        let mut object = Map::new();
+        let given = ["loss=l1", "lr = 2e-3", "net.layers_per_block=2", "betas=[0.8, 0.9]", "seed=4"].map(str::to_owned);
+        set(&mut object, &given).unwrap();
+        let recipe = Recipe::new(UnetConfig::digits()).with(&object).unwrap();
+        let options = &recipe.options;
+        assert_eq!((options.loss, options.lr, options.beta1, options.seed), (Loss::L1, 2e-3, 0.8, 4));
+        assert_eq!(recipe.net, UnetConfig { layers_per_block: 2, ..UnetConfig::digits() });
+        assert!(set(&mut object, &["lr".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! A run on disk: the model as a diffusers folder, what `--resume` needs, and checkpoints to go back to.
+
+use super::super::Failure;
+use super::recipe_file::{self, RECIPE_FILE};
+use crate::checkpoint::{self, Checkpoint, Dtype, TensorFile};
+use crate::tensor::Shape;
+use crate::train::{Recipe, TrainOptions, Trainer};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// File with the progress of a run.
+pub const RUN_FILE: &str = "training.json";
+/// File with the weights, Adam's moments and the averages of a run, and the step they belong to.
+const STATE_FILE: &str = "training_state.safetensors";
+/// Folder with the checkpoints that are kept.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// How far a run got.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// How it trains, in runs from before there were recipes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<TrainOptions>,
+    /// Steps taken.
+    pub step: u64,
+    /// Training time so far.
+    pub seconds: f64,
+    /// Engine and adapter of the last part.
+    pub engine: String,
+    /// Number, size and hash of the images.
+    #[serde(default)]
+    pub data: Option<String>,
+}
+
+/// A run's folder.
+pub struct RunFolder {
+    /// Where it is.
+    pub dir: PathBuf,
+    /// Network and scheduler, as they are written.
+    pub checkpoint: Checkpoint,
+    /// How it trains.
+    pub recipe: Recipe,
+}
+
+impl RunFolder {
+    /// The folder of checkpoint `step`.
+    pub fn kept(dir: &Path, step: u64) -> PathBuf {
+        dir.join(CHECKPOINTS).join(format!("step-{step:06}"))
+    }
+
+    /// Reads a run, or one of its checkpoints, back.
+    pub fn read(dir: &Path) -> Result<(Checkpoint, Recipe, Progress), Failure> {
+        let path = dir.join(RUN_FILE);
+        let text = fs::read(&path).map_err(|e| format!("there is no run to resume in {}: {e}", dir.display()))?;
+        let progress: Progress =
+            serde_json::from_slice(&text).map_err(|e| format!("{} is not a saved run: {e}", path.display()))?;
+        let checkpoint = checkpoint::read_dir(dir)?;
+        let mut recipe = Recipe::new(checkpoint.config.clone());
+        recipe.scheduler = checkpoint.scheduler.clone();
+        let path = dir.join(RECIPE_FILE);
+        match &progress.options {
+            Some(options) => recipe.options = options.clone(),
+            None => {
+                recipe = recipe.with(&recipe_file::read(&path)?).map_err(|e| super::super::in_file(&path, e.into()))?
+            }
+        }
+        let mut written = recipe.clone();
+        (written.net, written.scheduler) = (checkpoint.config.clone(), checkpoint.scheduler.clone());
+        let differences = describe(&written, &recipe);
+        if !differences.is_empty() {
+            let text = format!("{} does not belong to the run's own configs: {differences}", path.display());
+            return Err(text.into());
+        }
+        Ok((checkpoint, recipe, progress))
+    }
+
+    /// Takes a trainer to where a run was saved.
+    pub fn restore(dir: &Path, trainer: &mut Trainer, progress: &mut Progress) -> Result<(), Failure> {
+        let path = dir.join(STATE_FILE);
+        let state = checkpoint::read_tensors(&path)?;
+        // A run that was killed while its files were being replaced may have a newer state than progress.
+        if let Ok(step) = state.i64("step", 1) {
+            progress.step = step.1.first().and_then(|&step| u64::try_from(step).ok()).unwrap_or(progress.step);
+        }
+        let find = |name: &str| state.f32(name, 4).ok().map(|(_, values)| values);
+        trainer.restore(progress.step, find).map_err(|error| super::super::in_file(&path, error.into()))
+    }
+
+    /// Replaces the run's files, all or none. Returns them.
+    pub fn save(&self, trainer: &mut Trainer, progress: &Progress) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+        let averaged = pollster::block_on(trainer.weights(true))?;
+        let tensors = checkpoint::store_parameters(trainer.parameters(), &averaged);
+        let mut files = Checkpoint { tensors, ..self.checkpoint.clone() }.to_files(Dtype::F32)?;
+        let mut state = TensorFile::new();
+        let shapes: Vec<Shape> = trainer.parameters().iter().flat_map(|spec| [spec.shape; 4]).collect();
+        for ((name, values), shape) in pollster::block_on(trainer.state())?.into_iter().zip(shapes) {
+            state.insert_f32(name, &shape.0, values);
+        }
+        state.insert_i64("step", &[1], vec![i64::try_from(progress.step)?]);
+        files.push((RECIPE_FILE.to_owned(), recipe_file::to_toml(&self.recipe).into_bytes()));
+        files.push((RUN_FILE.to_owned(), serde_json::to_vec_pretty(progress)?));
+        // Last, since it says which step all belong to.
+        files.push((STATE_FILE.to_owned(), state.to_bytes(Dtype::F32)?));
+        checkpoint::replace_files(&self.dir, &files)?;
+        Ok(files)
+    }
+
+    /// Keeps the files of this step, and of the checkpoints kept before only the last ones up to it.
+    pub fn keep(&self, step: u64, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
+        let place = Self::kept(&self.dir, step);
+        let failed = |e: std::io::Error| format!("cannot write {}: {e}", place.display());
+        // Written beside and renamed, so that no half of one is ever found.
+        let partial = self.dir.join(CHECKPOINTS).join(".partial");
+        if partial.exists() {
+            fs::remove_dir_all(&partial).map_err(failed)?;
+        }
+        checkpoint::replace_files(&partial, files)?;
+        if place.exists() {
+            fs::remove_dir_all(&place).map_err(failed)?;
+        }
+        fs::rename(&partial, &place).map_err(failed)?;
+        let kept = Self::list(&self.dir);
+        let past = kept.iter().filter(|&&s| s <= step).count().saturating_sub(self.recipe.keep);
+        let old = kept.iter().enumerate().filter(|&(i, &s)| i < past || s > step);
+        for (_, &old) in old {
+            let dir = Self::kept(&self.dir, old);
+            fs::remove_dir_all(&dir).map_err(|e| format!("cannot remove {}: {e}", dir.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The steps of the checkpoints that are kept, in order.
+    pub fn list(dir: &Path) -> Vec<u64> {
+        let entries = fs::read_dir(dir.join(CHECKPOINTS)).into_iter().flatten().flatten();
+        let step = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok();
+        let mut steps: Vec<u64> = entries.filter_map(step).collect();
+        steps.sort_unstable();
+        steps
+    }
+
+    /// Where to go back to: the last checkpoint that was kept before a step, else the run as it was saved last.
+    pub fn last_good(&self, step: u64) -> PathBuf {
+        let kept = Self::list(&self.dir).into_iter().rfind(|&kept| kept < step);
+        kept.map_or_else(|| self.dir.clone(), |kept| Self::kept(&self.dir, kept))
+    }
+}
+
+/// The differences between the recipe of a run and another, in words; empty if there are none.
+pub fn describe(run: &Recipe, other: &Recipe) -> String {
+    let differences = run.differences(other);
+    let words = differences.iter().map(|(key, value, other)| format!("`{key}` is {value} in the run and {other} here"));
+    words.collect::<Vec<_>>().join("; ")
+}

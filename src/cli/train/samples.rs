@@ -1,0 +1,71 @@
+//! samples/step-….png: what the model draws by now, always of the same noise, left by the weights and right by their average.
+
+use super::super::{Failure, grid, predictor::Predictor, write_file};
+use super::run_folder::RunFolder;
+use crate::checkpoint::{self, Checkpoint};
+use crate::diffusion::{Sampler, SamplerKind};
+use crate::engine::Engine;
+use crate::playground::sampler_config;
+use crate::rng::Rng;
+use crate::tensor::Shape;
+use crate::train::Trainer;
+
+/// DDIM's steps, few enough to be quick and many enough to judge by.
+const STEPS: usize = 25;
+/// Images at most, of each of the two sets of weights; a model without classes gets all of them.
+const MOST: usize = 20;
+/// Of the streams of the seed, the one that no step and no shuffle draws from.
+const STREAM: u64 = 1 << 62;
+/// The ground of the gap between the halves, that of the lines.
+const GAP: f32 = 32.0 / 255.0 * 2.0 - 1.0;
+
+/// Draws the picture of this step, if the images can be drawn at all.
+pub fn draw(engine: &Engine, run: &RunFolder, trainer: &mut Trainer) -> Result<(), Failure> {
+    let Checkpoint { config, scheduler, .. } = &run.checkpoint;
+    if !grid::is_drawable(config.channels) {
+        return Ok(());
+    }
+    let labels: Vec<usize> =
+        (0..config.num_class_embeds.unwrap_or(0)).filter(|&label| config.null_class != Some(label)).collect();
+    let count = if labels.is_empty() { MOST } else { (MOST / labels.len()).max(1) * labels.len() }.min(MOST);
+    let labels: Vec<usize> = (0..count).map(|i| labels.get(i % labels.len().max(1)).copied().unwrap_or(0)).collect();
+    let [h, w] = config.sample_size;
+    let shape = Shape::new(count, h, w, config.channels);
+    let steps = STEPS.min(scheduler.num_train_timesteps);
+    let sampler = Sampler::new(&scheduler.schedule()?, &sampler_config(scheduler, SamplerKind::Ddim, steps, 0.0))?;
+
+    let mut halves = Vec::new();
+    for averaged in [false, true] {
+        let weights = pollster::block_on(trainer.weights(averaged))?;
+        let tensors = checkpoint::store_parameters(trainer.parameters(), &weights);
+        let model = Checkpoint { tensors, ..run.checkpoint.clone() };
+        let mut predictor = Predictor::new(engine, &model, shape, count)?;
+        let mut x = Rng::stream(run.recipe.options.seed, STREAM).normals(shape.len());
+        let mut x_0 = vec![0.0; shape.len()];
+        for step in sampler.steps() {
+            let predicted = predictor.predict(&x, &vec![step.timestep; count], &labels)?;
+            let mut next = vec![0.0; shape.len()];
+            step.apply(&x, &predicted, &[], &mut x_0, &mut next);
+            x = next;
+        }
+        halves.push(x);
+    }
+    // Rows of the weights' images, a gap, and the averages' of the same noise.
+    let image = shape.len() / count;
+    let columns = (count as f64).sqrt().ceil() as usize;
+    let (blank, gap) = (vec![GAP; image], vec![GAP; image]);
+    let mut cells = Vec::new();
+    for row in 0..count.div_ceil(columns) {
+        for (i, half) in halves.iter().enumerate() {
+            if i > 0 {
+                cells.extend_from_slice(&gap);
+            }
+            for k in row * columns..(row + 1) * columns {
+                cells.extend_from_slice(half.get(k * image..(k + 1) * image).unwrap_or(&blank));
+            }
+        }
+    }
+    let cells_shape = shape.with_n(cells.len() / image);
+    let path = run.dir.join("samples").join(format!("step-{:06}.png", trainer.step_count()));
+    write_file(&path, grid::png_in_columns(&cells, cells_shape, 2 * columns + 1)?)
+}

@@ -1,0 +1,153 @@
+//! What a run begins with: a recipe and weights of its own, those of another folder, or the run as it was saved.
+
+use super::super::{Failure, dataset, in_file};
+use super::recipe_file;
+use super::run_folder::{Progress, RUN_FILE, RunFolder, describe};
+use super::{Args, steps};
+use crate::checkpoint::{self, Checkpoint, WEIGHTS_FILE};
+use crate::data::{Dataset, Split};
+use crate::model::config::{CONFIG_FILE, UnetConfig};
+use crate::train::Recipe;
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::path::PathBuf;
+
+/// Settings that a resumed run may change, since they do not change the steps taken so far.
+const FREE: [&str; 4] = ["steps", "sample_every", "checkpoint_every", "keep"];
+
+/// Everything a run needs before an engine is opened.
+pub struct Start {
+    /// Where the run is written, how it trains, and its configs, with weights unless they start at random.
+    pub folder: RunFolder,
+    /// How far it is.
+    pub progress: Progress,
+    /// The training half.
+    pub data: Dataset,
+    /// The folder with the state to go on from.
+    pub source: Option<PathBuf>,
+}
+
+impl Start {
+    /// Reads and checks all that the arguments name.
+    pub fn new(args: &Args) -> Result<Self, Failure> {
+        let given = settings(args)?;
+        let (checkpoint, recipe, mut progress, source) =
+            if args.resume { resumed(args, &given)? } else { begun(args, &given)? };
+        let (taken, wanted) = (progress.step, recipe.options.steps);
+        if taken >= wanted {
+            let text = if taken == wanted {
+                format!("the run has its {} already", steps(taken))
+            } else {
+                format!("the run has taken {} already, more than the {wanted} that it is to have", steps(taken))
+            };
+            return Err(format!("{text}: give a larger --steps to go on").into());
+        }
+        let data = dataset::load_data(&args.data, &checkpoint.config, Split::Train)?;
+        let found = data.fingerprint();
+        if let Some(expected) = progress.data.as_ref().filter(|expected| **expected != found) {
+            let dir = args.data.display();
+            return Err(format!("{dir} is not what the run was trained on: expected {expected}, found {found}").into());
+        }
+        progress.data = Some(found);
+        let folder = RunFolder { dir: args.out.clone(), checkpoint, recipe };
+        Ok(Self { folder, progress, data, source })
+    }
+}
+
+type Parts = (Checkpoint, Recipe, Progress, Option<PathBuf>);
+
+/// The run in --out, or one of its checkpoints.
+fn resumed(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
+    let source = match args.back_to {
+        None => args.out.clone(),
+        Some(step) => {
+            let kept = RunFolder::list(&args.out);
+            if !kept.contains(&step) {
+                let kept = kept.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+                let kept = if kept.is_empty() { "none".to_owned() } else { kept };
+                return Err(format!("there is no checkpoint of step {step} in {}: {kept}", args.out.display()).into());
+            }
+            RunFolder::kept(&args.out, step)
+        }
+    };
+    let (checkpoint, saved, progress) = RunFolder::read(&source)?;
+    let recipe = saved.with(given)?;
+    let mut fixed = recipe.clone();
+    fixed.options.steps = saved.options.steps;
+    (fixed.sample_every, fixed.checkpoint_every, fixed.keep) = (saved.sample_every, saved.checkpoint_every, saved.keep);
+    let differences = describe(&saved, &fixed);
+    if !differences.is_empty() {
+        let free = FREE.join(", ");
+        let text = format!(
+            "a resumed run keeps its recipe, all but {free}: {differences}; to change more, start a new run with --from"
+        );
+        return Err(text.into());
+    }
+    Ok((checkpoint, recipe, Progress { options: None, ..progress }, Some(source)))
+}
+
+/// A new run.
+fn begun(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
+    let out = args.out.display();
+    if args.out.join(RUN_FILE).exists() {
+        return Err(format!("{out}: there is a run already: go on with --resume, or choose another --out").into());
+    }
+    if let Some(file) = [WEIGHTS_FILE, CONFIG_FILE].iter().find(|file| args.out.join(file).exists()) {
+        let text = format!("there is a {file} already, which training would overwrite: choose another --out");
+        return Err(format!("{out}: {text}").into());
+    }
+    if let Some(dir) = &args.from {
+        let checkpoint = checkpoint::read_dir(dir)?;
+        let mut base = Recipe::new(checkpoint.config.clone());
+        base.scheduler = checkpoint.scheduler.clone();
+        let recipe = base.with(given)?;
+        let mut inherited = base.clone();
+        (inherited.net, inherited.scheduler) = (recipe.net.clone(), recipe.scheduler.clone());
+        let differences = describe(&base, &inherited);
+        if !differences.is_empty() {
+            let dir = dir.display();
+            let text = format!("a run that starts from {dir} keeps its network and noise: {differences}");
+            return Err(text.replace("in the run", "there").into());
+        }
+        return Ok((checkpoint, recipe, Progress::default(), None));
+    }
+    // A recipe that says it all needs no look at the data.
+    let whole = ["sample_size", "in_channels", "num_class_embeds"];
+    let is_whole = given.get("net").is_some_and(|net| whole.iter().all(|key| net.get(key).is_some()));
+    let net = if is_whole { UnetConfig::digits() } else { dataset::suitable_net(&args.data)? };
+    let recipe = Recipe::new(net).with(given)?;
+    let checkpoint = Checkpoint {
+        config: recipe.net.clone(),
+        scheduler: recipe.scheduler.clone(),
+        assumed_scheduler: false,
+        tensors: Default::default(),
+    };
+    Ok((checkpoint, recipe, Progress::default(), None))
+}
+
+/// What the command line says: the recipe's settings, then --config's, then --set's, then those with a flag of their own.
+fn settings(args: &Args) -> Result<Map<String, Value>, Failure> {
+    let mut object = match &args.recipe {
+        Some(path) => recipe_file::read(path)?,
+        None => Map::new(),
+    };
+    if let Some(path) = &args.config {
+        let text = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let net = UnetConfig::from_json(&text).map_err(|error| in_file(path, error.into()))?;
+        object.insert("net".to_owned(), Recipe::new(net).net_settings().into_iter().collect());
+    }
+    recipe_file::set(&mut object, &args.set)?;
+    if let Some(lr) = args.lr {
+        if !lr.is_finite() {
+            return Err(format!("--lr is {lr}, expected a number above 0").into());
+        }
+        object.insert("lr".to_owned(), json!(lr));
+    }
+    for (key, value) in [("batch", args.batch), ("steps", args.steps), ("seed", args.seed)] {
+        value.map(|value| object.insert(key.to_owned(), json!(value)));
+    }
+    if let Some(size) = args.size {
+        recipe_file::set(&mut object, &[format!("net.sample_size={size}")])?;
+    }
+    Ok(object)
+}
