@@ -116,11 +116,11 @@ impl Default for State {
             t: 400,
             noise: 1,
             class: Class::Each,
-            sampler: SamplerKind::Ddpm,
-            steps: 25,
-            seed: 5,
+            sampler: SamplerKind::Ddim,
+            steps: 15,
+            seed: 6,
             count: 10,
-            guidance: 1.0,
+            guidance: 1.5,
             eta: 0.0,
             engine: Choice::Auto,
         }
@@ -214,6 +214,10 @@ impl State {
                 self.class = Class::Each;
             }
             _ => {}
+        }
+        // There is nothing to guide away from; the slider is off and shows it.
+        if !limits.none {
+            self.guidance = 1.0;
         }
         moved
     }
