@@ -258,7 +258,12 @@ fn check_outputs(args: &Args, config: &UnetConfig) -> Result<(), Failure> {
         let channels = config.channels;
         return Err(format!("a PNG holds images of 1 or 3 channels, the model's have {channels}: use --raw").into());
     }
-    for path in [&args.out, &args.raw, &args.trace].into_iter().flatten() {
+    let paths: Vec<&PathBuf> = [&args.out, &args.raw, &args.trace].into_iter().flatten().collect();
+    for (i, path) in paths.iter().enumerate() {
+        if paths[..i].contains(path) {
+            let text = "expected --out, --raw and --trace to be different files";
+            return Err(format!("two results would go to {}: {text}", path.display()).into());
+        }
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
         if path.is_dir() || path.file_name().is_none() {
@@ -287,7 +292,8 @@ fn drive(session: &mut Session, keep: bool) -> Result<Trace, Failure> {
     }
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    say!("{steps} steps in {seconds:.1} s, {:.1} ms each", 1e3 * seconds / steps.max(1) as f64);
+    let plural = if steps == 1 { "" } else { "s" };
+    say!("{steps} step{plural} in {seconds:.1} s, {:.1} ms each", 1e3 * seconds / steps.max(1) as f64);
     Ok(trace)
 }
 

@@ -158,8 +158,9 @@ impl UnetConfig {
                 _ => None,
             }),
         };
-        for problem in config.problems() {
-            f.problem(problem);
+        // A setting that could not be read has a stand-in, which need not fit the others.
+        if f.is_sound() {
+            config.problems().into_iter().for_each(|problem| f.problem(problem));
         }
         f.finish().map(|()| config)
     }

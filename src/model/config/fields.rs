@@ -67,6 +67,11 @@ impl Fields {
         Self { file, map, problems: Vec::new() }
     }
 
+    /// Whether nothing was found wrong so far.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     /// Says what is wrong with the config as a whole.
     pub fn problem(&mut self, text: String) {
         self.problems.push(text);
