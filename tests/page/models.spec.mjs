@@ -45,7 +45,7 @@ test("every model that ships can be chosen", async ({ page, host }) => {
 
 test("another model keeps what it can of the controls, and the link holds it", async ({ page, host }) => {
   await addTiny(page);
-  await open(page, host, "#picture=7&t=123&noise=4&class=7&sampler=ddim&steps=4&seed=8&count=3&eta=0.5&engine=cpu");
+  await open(page, host, "#picture=7&t=123&noise=4&class=7&sampler=ddim&steps=4&seed=8&count=3&guidance=1&eta=0.5&engine=cpu");
   await run(page);
   await model(page).selectOption({ label: "tiny squares" });
   await expect(status(page)).toHaveText(/^Ready; this model has pictures 0 to 2, not 7; this model has no classes/);

@@ -30,7 +30,7 @@ for (const [n, link] of [[3, "#count=7&steps=6&guidance=1.5"], [20, "#count=16&s
     const many = await context.newPage();
     await cores(many, n);
     await open(many, host, link);
-    await expect(badge(many)).toContainText(`× ${Math.min(n, 8)} workers`);
+    await expect(badge(many)).toContainText(`CPU · WebAssembly SIMD, ${Math.min(n, 8)} workers`);
     await run(many);
     expect(await generated(many, count)).toEqual(alone);
     expect(await pixels(image(many, "Generated images"))).toEqual(sheet);
@@ -42,7 +42,7 @@ for (const [n, link] of [[3, "#count=7&steps=6&guidance=1.5"], [20, "#count=16&s
 test("when a worker is lost in the middle of a run the others finish it", async ({ page, host }) => {
   await cores(page, 2);
   await open(page, host, "#count=4&steps=40");
-  await expect(badge(page)).toContainText("× 2 workers");
+  await expect(badge(page)).toContainText(", 2 workers");
   await run(page);
   const whole = await generated(page, 4);
   await generate(page).click();
@@ -58,7 +58,7 @@ test("when a worker is lost in the middle of a run the others finish it", async 
 test("Stop stops all of them", async ({ page, host }) => {
   await cores(page, 4);
   await open(page, host, "#count=16&steps=1000");
-  await expect(badge(page)).toContainText("× 4 workers");
+  await expect(badge(page)).toContainText(", 4 workers");
   await generate(page).click();
   await expect(page.locator("#now")).toContainText(/step \d+ of 1000/);
   await stop(page).click();

@@ -80,16 +80,17 @@ impl EngineSide {
 
     fn show(&self) {
         let Some((_, text)) = &self.opened else { return };
-        let workers = match self.crew.opened() {
-            0 | 1 => String::new(),
-            n => format!(" × {n} workers"),
+        let text = match self.crew.opened() {
+            0 | 1 => text.clone(),
+            // One thread in each of them.
+            n => format!("{}, {n} workers", text.trim_end_matches(", 1 thread")),
         };
         let time = match (self.step, self.prediction) {
             (Some(step), _) => format!(" · {} ms a step", milliseconds(step)),
             (None, Some(one)) => format!(" · {} ms a prediction", milliseconds(one)),
             (None, None) => String::new(),
         };
-        badge(&format!("{text}{workers}{time}"), "ready");
+        badge(&format!("{text}{time}"), "ready");
         dom::set_text("engine-note", self.note.as_deref().unwrap_or_default());
         dom::set_shown("engine-note", self.note.is_some());
     }
