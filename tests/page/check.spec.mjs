@@ -1,5 +1,5 @@
 // "Check this machine" where there is no WebGPU; webgpu.spec.mjs has it with a software adapter.
-import { batches, check, endCheck, expect, image, names, open, pixels, slider, startCheck, status, test } from "./visit.mjs";
+import { batches, check, endCheck, expect, expectNoBarriers, image, names, open, pixels, slider, startCheck, status, test } from "./visit.mjs";
 
 test("without WebGPU the CPU is checked and timed, and the page lives meanwhile", async ({ page, host }) => {
   await open(page, host, "#t=100");
@@ -25,4 +25,8 @@ test("without WebGPU the CPU is checked and timed, and the page lives meanwhile"
   expect(rows[3]).toContain("no GPU was found");
   await page.getByText("Every kernel", { exact: true }).click();
   expect(await page.locator("#check-ops tr").count()).toBe(names(report, "cpu").length);
+  await page.getByText("All of it as JSON", { exact: true }).click();
+  await expectNoBarriers(page);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expectNoBarriers(page);
 });

@@ -1,8 +1,22 @@
 // What every test needs: the page under a sub-path of a static host, and its canvases as numbers.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { test as base, expect } from "@playwright/test";
 import { serve } from "./server.mjs";
 
 export { expect };
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Nobody is kept out, and nothing sticks out at the side. */
+export async function expectNoBarriers(page) {
+  await page.evaluate(AXE);
+  const results = await page.evaluate(() => globalThis.axe.run());
+  const found = results.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`);
+  expect(found).toEqual([]);
+  expect(results.passes.length).toBeGreaterThan(20);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+}
 
 export const test = base.extend({
   // All tests run under a sub-path: what works there works at the top.
