@@ -9,9 +9,51 @@ macro_rules! kernels {
     ($($name:literal),* $(,)?) => {
         /// Name and text of every file in `shaders/`: one for each op, and `<op>_tiled` where there is a second.
         pub const KERNELS: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../../../shaders/", $name, ".wgsl")))),*
+            $(($name, {
+                const TEXT: &str = include_str!(concat!("../../../shaders/", $name, ".wgsl"));
+                const SHORT: ([u8; TEXT.len()], usize) = shorten(TEXT);
+                const CODE: [u8; SHORT.1] = start_of(&SHORT.0);
+                as_text(&CODE)
+            })),*
         ];
     };
+}
+
+/// A shader as the page carries it, without comments, indentation and empty lines, and its length: visitors download it. Natively
+/// it stays as it is.
+const fn shorten<const N: usize>(text: &str) -> ([u8; N], usize) {
+    let (text, mut code, mut len, mut i) = (text.as_bytes(), [0; N], 0, 0);
+    while i < N {
+        let begins_line = len == 0 || code[len - 1] == b'\n';
+        if cfg!(target_arch = "wasm32") && text[i] == b'/' && i + 1 < N && text[i + 1] == b'/' {
+            while i < N && text[i] != b'\n' {
+                i += 1;
+            }
+        } else if cfg!(target_arch = "wasm32") && begins_line && matches!(text[i], b' ' | b'\n') {
+            i += 1;
+        } else {
+            code[len] = text[i];
+            len += 1;
+            i += 1;
+        }
+    }
+    (code, len)
+}
+
+const fn start_of<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let (mut start, mut i) = ([0; N], 0);
+    while i < N {
+        start[i] = bytes[i];
+        i += 1;
+    }
+    start
+}
+
+const fn as_text(bytes: &[u8]) -> &str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => panic!("a shader is UTF-8, and so is what is left of it"),
+    }
 }
 
 kernels![
