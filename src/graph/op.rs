@@ -31,6 +31,13 @@ pub trait Op: Any + Debug + Send + Sync {
         None
     }
 
+    /// How many of the first inputs are taken element by element, where the op does nothing else with them: they have the
+    /// output's shape, zeros make zeros, and the inputs behind them are taken whole. So values that lie side by side can be
+    /// treated as one.
+    fn elementwise(&self) -> Option<usize> {
+        None
+    }
+
     /// The gradient: appends nodes that turn `cotangent` (∂L/∂output) into ∂L/∂input for each input that has one.
     fn vjp(&self, g: &mut Graph, inputs: &[Id], output: Id, cotangent: Id) -> Vec<Option<Id>>;
 
@@ -197,9 +204,19 @@ impl Op for Add {
         struct FastAdd;
         impl Fast for FastAdd {
             fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], _scratch: &mut [f32]) {
-                for ((o, a), b) in out.iter_mut().zip(inputs[0]).zip(inputs[1]) {
-                    *o = a + b;
+                const CHUNK: usize = 16_384;
+                let add = |(i, out): (usize, &mut [f32])| {
+                    let [a, b] = [inputs[0], inputs[1]].map(|x| &x[i * CHUNK..][..out.len()]);
+                    for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+                        *o = a + b;
+                    }
+                };
+                #[cfg(not(target_arch = "wasm32"))]
+                if out.len() > CHUNK {
+                    use rayon::prelude::*;
+                    return out.par_chunks_mut(CHUNK).enumerate().for_each(add);
                 }
+                out.chunks_mut(CHUNK).enumerate().for_each(add);
             }
         }
         Some(Box::new(FastAdd))

@@ -73,29 +73,31 @@ impl Heads {
         }
     }
 
-    /// out[j][i] = Σ_c x_j[c]·b[c][i] over the channels of one head: `[tokens][width]`.
-    fn products(&self, x: &[f32], head: usize, b: &[f32], width: usize, out: &mut [f32]) {
-        let (c, x, zeros) = (self.heads * self.d, &x[head * self.d..], [0.0f32; BLOCK + 16]);
-        assert!(x.len() >= (self.tokens - 1) * c + self.d && b.len() >= self.d * width);
-        assert!(width <= zeros.len() && out.len() >= self.tokens * width);
+    /// out[j][i] = Σ_c x_j[c]·b[c][i] over the channels of one head of some tokens: `[keys][width]`.
+    fn products(&self, x: &[f32], head: usize, keys: Range<usize>, b: &[f32], width: usize, out: &mut [f32]) {
+        let c = self.heads * self.d;
+        let (x, zeros) = (&x[keys.start * c + head * self.d..], [0.0f32; BLOCK + 16]);
+        assert!(x.len() >= (keys.len() - 1) * c + self.d && b.len() >= self.d * width);
+        assert!(width <= zeros.len() && out.len() >= keys.len() * width);
         let layout = Layout { a_row: c, a_k: 1, b_k: width, k: self.d, init_row: 0, c_row: width };
-        self.tiles.cover(self.tokens, width, |kernel, j, _rows, i, _width| {
+        self.tiles.cover(keys.len(), width, |kernel, j, _rows, i, _width| {
             let (a, b, to) = (&x[j * c..], &b[i..], &mut out[j * width + i..]);
             // SAFETY: the lengths are as asserted, and the cover stays within them.
             unsafe { kernel(layout, a.as_ptr(), b.as_ptr(), &[(0, 0)], zeros[i..].as_ptr(), to.as_mut_ptr()) };
         });
     }
 
-    /// out[c][i] = Σ_j x_j[c]·p[j][i] over the channels of one head: `[d][width]`.
-    fn sums(&self, x: &[f32], head: usize, p: &[f32], width: usize, out: &mut [f32]) {
-        let (c, x, zeros) = (self.heads * self.d, &x[head * self.d..], [0.0f32; BLOCK + 16]);
-        assert!(x.len() >= (self.tokens - 1) * c + self.d && p.len() >= self.tokens * width);
-        assert!(width <= zeros.len() && out.len() >= self.d * width);
-        let layout = Layout { a_row: 1, a_k: c, b_k: width, k: self.tokens, init_row: 0, c_row: width };
+    /// out[c][i] += Σ_j x_j[c]·p[j][i] over some tokens, for the channels of one head: `[d][width]`.
+    fn sums(&self, x: &[f32], head: usize, keys: Range<usize>, p: &[f32], width: usize, out: &mut [f32]) {
+        let c = self.heads * self.d;
+        let x = &x[keys.start * c + head * self.d..];
+        assert!(x.len() >= (keys.len() - 1) * c + self.d && p.len() >= keys.len() * width);
+        assert!(out.len() >= self.d * width);
+        let layout = Layout { a_row: 1, a_k: c, b_k: width, k: keys.len(), init_row: width, c_row: width };
         self.tiles.cover(self.d, width, |kernel, r, _rows, i, _width| {
-            let (a, b, to) = (&x[r..], &p[i..], &mut out[r * width + i..]);
-            // SAFETY: as above.
-            unsafe { kernel(layout, a.as_ptr(), b.as_ptr(), &[(0, 0)], zeros[i..].as_ptr(), to.as_mut_ptr()) };
+            let (a, b, to) = (&x[r..], &p[i..], out[r * width + i..].as_mut_ptr());
+            // SAFETY: as above; a tile reads its start values before it stores.
+            unsafe { kernel(layout, a.as_ptr(), b.as_ptr(), &[(0, 0)], to, to) };
         });
     }
 
@@ -107,7 +109,7 @@ impl Heads {
         let layout = Layout { a_row: width, a_k: 1, b_k: d, k: count, init_row: d, c_row: d };
         self.tiles.cover(self.tokens, d, |kernel, j, _rows, c, _width| {
             let (a, b, to) = (&p[j * width..], &b[c..], out[j * d + c..].as_mut_ptr());
-            // SAFETY: as above; a tile reads its start values before it stores.
+            // SAFETY: as above.
             unsafe { kernel(layout, a.as_ptr(), b.as_ptr(), &[(0, 0)], to, to) };
         });
     }
@@ -155,18 +157,28 @@ impl Heads {
 }
 
 for_each_isa! {
-    /// Turns columns of logits into exp(logit − max), and finds max and the sum of each.
-    fn softmax(s: &mut [f32], max: &mut [f32], sum: &mut [f32]) {
-        max.fill(f32::NEG_INFINITY);
-        for row in s.chunks_exact(max.len()) {
+    /// Turns columns of logits into exp(logit − max), and brings max and the sum of each, and what was summed with the
+    /// former max, up to date (Milakov & Gimelshein 2018).
+    fn softmax(s: &mut [f32], max: &mut [f32], sum: &mut [f32], sums: &mut [f32], factor: &mut [f32]) {
+        let width = max.len();
+        factor.copy_from_slice(max);
+        for row in s.chunks_exact(width) {
             for (m, &x) in max.iter_mut().zip(row) {
                 *m = if x > *m { x } else { *m };
             }
         }
-        sum.fill(0.0);
-        for row in s.chunks_exact_mut(max.len()) {
+        for ((f, &m), sum) in factor.iter_mut().zip(max.iter()).zip(sum.iter_mut()) {
+            *f = exp::<FMA>(*f - m);
+            *sum *= *f;
+        }
+        for row in sums.chunks_exact_mut(width) {
+            for (x, &f) in row.iter_mut().zip(factor.iter()) {
+                *x *= f;
+            }
+        }
+        for row in s.chunks_exact_mut(width) {
             for ((x, &m), sum) in row.iter_mut().zip(max.iter()).zip(sum.iter_mut()) {
-                *x = exp(*x - m);
+                *x = exp::<FMA>(*x - m);
                 *sum += *x;
             }
         }
@@ -176,7 +188,7 @@ for_each_isa! {
     fn probabilities(s: &mut [f32], shift: &[f32]) {
         for row in s.chunks_exact_mut(shift.len()) {
             for (x, &shift) in row.iter_mut().zip(shift) {
-                *x = exp(*x - shift);
+                *x = exp::<FMA>(*x - shift);
             }
         }
     }
@@ -198,6 +210,11 @@ fn cut<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     part
 }
 
+/// Keys to a part of the logits that stays in the first-level cache.
+const KEYS: usize = 128;
+/// Less than any logit; of an empty sum, whose factor then is next to nothing.
+const LOWEST: f32 = -1e30;
+
 /// `attention`: of (q, k, v).
 pub struct Forward(pub Heads);
 
@@ -207,16 +224,25 @@ impl Fast for Forward {
         h.for_each_block(out, h.heads * h.d, |n, queries, out| {
             let [q, k, v] = [0, 1, 2].map(|i| h.image(inputs[i], n));
             let width = h.round(queries.len());
-            with_scratch((h.tokens + h.d + 2) * width, |mut rest| {
-                let s = cut(&mut rest, h.tokens * width);
+            with_scratch((KEYS + 2 * h.d + 3) * width, |mut rest| {
+                let s = cut(&mut rest, KEYS * width);
                 let transposed = cut(&mut rest, h.d * width);
-                let (max, sum) = rest.split_at_mut(width);
+                let sums = cut(&mut rest, h.d * width);
+                let (max, rest) = rest.split_at_mut(width);
+                let (sum, factor) = rest.split_at_mut(width);
                 for head in 0..h.heads {
                     h.transpose(q, head, queries.clone(), h.scale(), width, transposed);
-                    h.products(k, head, transposed, width, s);
-                    softmax(s, max, sum);
-                    h.sums(v, head, s, width, transposed);
-                    h.store(transposed, head, queries.len(), width, |i| 1.0 / sum[i], out);
+                    max.fill(LOWEST);
+                    sum.fill(0.0);
+                    sums.fill(0.0);
+                    for from in (0..h.tokens).step_by(KEYS) {
+                        let keys = from..h.tokens.min(from + KEYS);
+                        let s = &mut s[..keys.len() * width];
+                        h.products(k, head, keys.clone(), transposed, width, s);
+                        softmax(s, max, sum, sums, factor);
+                        h.sums(v, head, keys, s, width, sums);
+                    }
+                    h.store(sums, head, queries.len(), width, |i| 1.0 / sum[i], out);
                 }
             });
         });
@@ -232,14 +258,21 @@ impl Fast for Lse {
         h.for_each_block(out, h.heads, |n, queries, out| {
             let [q, k] = [0, 1].map(|i| h.image(inputs[i], n));
             let width = h.round(queries.len());
-            with_scratch((h.tokens + h.d + 2) * width, |mut rest| {
-                let s = cut(&mut rest, h.tokens * width);
+            with_scratch((KEYS + h.d + 3) * width, |mut rest| {
+                let s = cut(&mut rest, KEYS * width);
                 let transposed = cut(&mut rest, h.d * width);
-                let (max, sum) = rest.split_at_mut(width);
+                let (max, rest) = rest.split_at_mut(width);
+                let (sum, factor) = rest.split_at_mut(width);
                 for head in 0..h.heads {
                     h.transpose(q, head, queries.clone(), h.scale(), width, transposed);
-                    h.products(k, head, transposed, width, s);
-                    softmax(s, max, sum);
+                    max.fill(LOWEST);
+                    sum.fill(0.0);
+                    for from in (0..h.tokens).step_by(KEYS) {
+                        let keys = from..h.tokens.min(from + KEYS);
+                        let s = &mut s[..keys.len() * width];
+                        h.products(k, head, keys, transposed, width, s);
+                        softmax(s, max, sum, &mut [], factor);
+                    }
                     for i in 0..queries.len() {
                         out[i * h.heads + head] = max[i] + sum[i].ln();
                     }
@@ -261,7 +294,7 @@ fn probabilities_of(
 ) {
     let width = shift.len();
     h.transpose(q, head, queries.clone(), h.scale(), width, transposed);
-    h.products(k, head, transposed, width, p);
+    h.products(k, head, 0..h.tokens, transposed, width, p);
     shift.fill(0.0);
     shift.iter_mut().zip(queries).for_each(|(shift, i)| *shift = lse[i * h.heads + head]);
     probabilities(p, shift);
@@ -284,7 +317,7 @@ fn grad_logits_of(
     let mean = cut(&mut scratch, width);
     probabilities_of(h, [q, k, lse], head, queries.clone(), transposed, mean, p);
     h.transpose(d_o, head, queries.clone(), 1.0, width, transposed);
-    h.products(v, head, transposed, width, ds);
+    h.products(v, head, 0..h.tokens, transposed, width, ds);
     mean.fill(0.0);
     for (mean, i) in mean.iter_mut().zip(queries) {
         *mean = d_o[h.at(i, head)].iter().zip(&o[h.at(i, head)]).map(|(a, b)| a * b).sum();
@@ -317,7 +350,8 @@ impl Fast for GradQ {
                 for head in 0..h.heads {
                     let inputs = of_image(h, inputs, n);
                     grad_logits_of(h, inputs, head, queries.clone(), width, rest, ds);
-                    h.sums(inputs[1], head, ds, width, sums);
+                    sums.fill(0.0);
+                    h.sums(inputs[1], head, 0..h.tokens, ds, width, sums);
                     h.store(sums, head, queries.len(), width, |_| h.scale(), out);
                 }
             });

@@ -14,13 +14,13 @@ pub struct Silu;
 for_each_isa! {
     fn silu(x: &[f32], out: &mut [f32]) {
         for (o, &x) in out.iter_mut().zip(x) {
-            *o = x / (1.0 + exp(-x));
+            *o = x / (1.0 + exp::<FMA>(-x));
         }
     }
 
     fn silu_grad(x: &[f32], dy: &[f32], out: &mut [f32]) {
         for ((o, &x), &dy) in out.iter_mut().zip(x).zip(dy) {
-            let sigmoid = 1.0 / (1.0 + exp(-x));
+            let sigmoid = 1.0 / (1.0 + exp::<FMA>(-x));
             *o = dy * sigmoid * (1.0 + x * (1.0 - sigmoid));
         }
     }

@@ -56,7 +56,7 @@ for_each_isa! {
         for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
             for ((o, (&x, &m)), (&a, &b)) in out.iter_mut().zip(x.iter().zip(mean)).zip(a.iter().zip(b)) {
                 let y = (x - m) * a + b;
-                *o = y / (1.0 + exp(-y));
+                *o = y / (1.0 + exp::<FMA>(-y));
             }
         }
     }
@@ -91,9 +91,60 @@ pub struct Stats {
     pub eps: f32,
 }
 
-impl Fast for Stats {
-    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], _scratch: &mut [f32]) {
+impl Stats {
+    /// Whether images are so few and large that threads share one.
+    fn is_shared(&self) -> bool {
+        few_large(self.x)
+    }
+
+    /// The statistics of one image, whose parts threads share; partial holds [`PARTS`] rows of channels.
+    fn shared(&self, x: &[f32], partial: &mut [f32], out: &mut [f32]) {
         let (c, groups) = (self.x.c(), self.groups);
+        let per_group = c / groups;
+        let count = (self.x.pixels() * per_group) as f32;
+        let part = |i: usize| &x[i * self.x.pixels() / PARTS * c..(i + 1) * self.x.pixels() / PARTS * c];
+        let of_group = |partial: &[f32], group: usize| -> f32 {
+            let rows = partial.chunks_exact(c).map(|row| row[group * per_group..][..per_group].iter().sum::<f32>());
+            rows.sum::<f32>() / count
+        };
+        for_each_chunk(partial, c, |i, sum| channel_sums(part(i), sum));
+        for group in 0..groups {
+            out[group * 2] = of_group(partial, group);
+        }
+        let stats = &*out;
+        for_each_chunk(partial, c, |i, sum| {
+            with_scratch(c, |mean| {
+                mean.iter_mut().enumerate().for_each(|(k, mean)| *mean = stats[k / per_group * 2]);
+                channel_squares(part(i), mean, sum);
+            });
+        });
+        for group in 0..groups {
+            out[group * 2 + 1] = 1.0 / (of_group(partial, group) + self.eps).sqrt();
+        }
+    }
+}
+
+/// Parts of a large image.
+const PARTS: usize = 8;
+
+/// Whether images of this shape are too few to keep many cores busy and worth being cut in [`PARTS`].
+fn few_large(x: Shape) -> bool {
+    x.n() < 8 && x.pixels() >= PARTS && x.pixels() * x.c() >= 16_384
+}
+
+impl Fast for Stats {
+    fn scratch_len(&self) -> usize {
+        if self.is_shared() { PARTS * self.x.c() } else { 0 }
+    }
+
+    fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]) {
+        let (c, groups) = (self.x.c(), self.groups);
+        if self.is_shared() {
+            for (n, out) in out.chunks_exact_mut(groups * 2).enumerate() {
+                self.shared(image(inputs[0], self.x, n), &mut scratch[..PARTS * c], out);
+            }
+            return;
+        }
         let per_group = c / groups;
         let count = (self.x.pixels() * per_group) as f32;
         for_each_chunk(out, groups * 2, |n, out| {
@@ -130,7 +181,7 @@ impl Fast for Apply {
         let [x, stats, scale, shift] = [inputs[0], inputs[1], inputs[2], inputs[3]];
         let c = self.x.c();
         let per_group = c / self.groups;
-        for_each_chunk(out, self.x.pixels() * c, |n, out| {
+        let part = |n: usize, x: &[f32], out: &mut [f32]| {
             with_scratch(2 * c, |scratch| {
                 let (mean, a) = scratch.split_at_mut(c);
                 for i in 0..c {
@@ -139,9 +190,18 @@ impl Fast for Apply {
                     a[i] = scale[i] * stat(stats, n, self.groups, group, 1);
                 }
                 let run = if self.silu { affine_silu } else { affine };
-                run(image(x, self.x, n), mean, a, shift, out);
+                run(x, mean, a, shift, out);
             });
-        });
+        };
+        if few_large(self.x) {
+            let len = self.x.pixels().div_ceil(PARTS) * c;
+            for (n, out) in out.chunks_exact_mut(self.x.pixels() * c).enumerate() {
+                let x = image(x, self.x, n);
+                for_each_chunk(out, len, |i, out| part(n, &x[i * len..][..out.len()], out));
+            }
+            return;
+        }
+        for_each_chunk(out, self.x.pixels() * c, |n, out| part(n, image(x, self.x, n), out));
     }
 }
 

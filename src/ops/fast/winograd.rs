@@ -7,7 +7,9 @@
 
 use super::conv::Window;
 use super::parallel::{for_each_chunk, with_scratch};
-use super::simd::{BaseVector, Isa, Vector, isa};
+use super::simd::{BaseVector, Vector};
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Isa, isa};
 use super::tile::{Layout, Tiles};
 use crate::tensor::Shape;
 use std::ops::Range;
