@@ -3,7 +3,8 @@
 use super::predictor::{Predictor, compile};
 use super::{Failure, in_file, open_engine, print};
 use crate::checkpoint::{Checkpoint, SchedulerConfig, store_parameters};
-use crate::engine::{Choice, Cost, Engine};
+use crate::engine::{Choice, Cost, Engine, Program};
+use crate::graph::{Graph, NodeKind};
 use crate::model::config::UnetConfig;
 use crate::model::init::initialise;
 use crate::model::step::prediction;
@@ -27,10 +28,11 @@ const MIN_RUNS: usize = 3;
 ///
 /// Weights are random; time does not depend on them. GFLOP/s count two operations for each multiplication that the
 /// convolutions and attention ask for, and stand beside the best that a matrix product reaches on the CPU in the same run
-/// (the gemm crate, f32, all threads). Machines are noisy: compare ratios within one run. On the CPU engine there follows
-/// where the time goes, op by op.
+/// (the gemm crate, f32, all threads), or on a GPU the convolution kernel with a single tap. Machines are noisy: compare
+/// ratios within one run. There follows where the time goes, kernel by kernel; on a GPU each is then waited for, which costs
+/// more than it does in a run. Bytes are those of all inputs and outputs, each read or written once.
 ///
-/// Example: noisette bench --engine cpu
+/// Example: noisette bench --engine cpu --work predict --batch 1
 #[derive(clap::Args)]
 pub struct Args {
     /// Where to compute: auto, gpu or cpu.
@@ -39,6 +41,12 @@ pub struct Args {
     /// The net, as diffusers' config.json (UNet2DModel); without it that of weights/digits.
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Only this work: predict or train.
+    #[arg(long, value_parser = ["predict", "train"])]
+    work: Option<String>,
+    /// Only this many images at once, instead of 1, 16 and 64 to predict and 16 and 64 to train.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: Option<u16>,
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
@@ -61,12 +69,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let bench = Bench::new(config, open_engine(args.engine)?, Duration::from_secs_f64(args.seconds));
     let description = bench.engine.describe();
-    let peak = peak_gflops(bench.time);
+    let peak = peak_gflops(&bench.engine, bench.time)?;
     let mut cases = Vec::new();
-    for batch in PREDICT {
+    let wanted = |work: &str| args.work.as_deref().is_none_or(|only| only == work);
+    let batches = |all: &[usize]| args.batch.map_or_else(|| all.to_vec(), |batch| vec![batch.into()]);
+    for batch in batches(&PREDICT).into_iter().filter(|_| wanted("predict")) {
         cases.push(bench.predict(batch)?);
     }
-    for batch in TRAIN {
+    for batch in batches(&TRAIN).into_iter().filter(|_| wanted("train")) {
         cases.push(bench.train(batch)?);
     }
     if args.json {
@@ -79,12 +89,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
         });
         return print(&format!("{report:#}\n"));
     }
-    let mut text = format!("best matrix product: {peak:.1} GFLOP/s on {} threads\n\n", rayon::current_num_threads());
+    let place = match bench.engine {
+        Engine::Cpu(_) => format!("{} threads", rayon::current_num_threads()),
+        Engine::Gpu(_) => description.adapter.clone(),
+    };
+    let mut text = format!("best matrix product: {peak:.1} GFLOP/s on {place}\n\n");
     text += "work     batch         ms   images/s  GFLOP/s  of best  dispatches  peak MiB  live MiB\n";
     cases.iter().for_each(|case| text += &case.row(peak));
-    for case in cases.iter().filter(|case| !case.ops.is_empty()) {
-        text += &case.table();
-    }
+    cases.iter().for_each(|case| text += &case.table());
     print(&text)
 }
 
@@ -104,8 +116,33 @@ struct Case {
     ms: f64,
     multiply_adds: usize,
     cost: Cost,
-    /// Milliseconds and runs of each op in one run, the costliest first; empty on a GPU.
-    ops: Vec<(&'static str, f64, usize)>,
+    /// What each kernel took in one run, the costliest first.
+    kernels: Vec<Kernel>,
+}
+
+/// What a kernel took in one run, and what it had to do.
+#[derive(Clone, Copy, Default)]
+struct Kernel {
+    name: &'static str,
+    runs: usize,
+    ms: f64,
+    multiply_adds: usize,
+    bytes: usize,
+}
+
+/// The work of each kernel of a graph.
+fn kernels_of(graph: &Graph) -> BTreeMap<&'static str, Kernel> {
+    let mut kernels: BTreeMap<_, Kernel> = BTreeMap::new();
+    for (node, _) in graph.nodes().iter().zip(graph.live()).filter(|(_, live)| *live) {
+        let NodeKind::Op { op, inputs } = &node.kind else { continue };
+        let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
+        let kernel = kernels.entry(op.name()).or_default();
+        kernel.name = op.name();
+        kernel.runs += 1;
+        kernel.multiply_adds += op.multiply_adds(&shapes, node.shape);
+        kernel.bytes += shapes.iter().chain([&node.shape]).map(|shape| shape.len() * size_of::<f32>()).sum::<usize>();
+    }
+    kernels
 }
 
 impl Bench {
@@ -131,8 +168,8 @@ impl Bench {
         program.write("sample", &x)?;
         program.write("sinusoid", &sinusoid(&self.checkpoint.config, &vec![500.0; batch]))?;
         let cost = program.cost();
-        let ops = self.ops(|times| Ok(program.run_with(|name| times.after(name))?))?;
-        Ok(Case { work: "predict", batch, ms, multiply_adds: graph.multiply_adds(), cost, ops })
+        let kernels = kernels(&graph, &mut program)?;
+        Ok(Case { work: "predict", batch, ms, multiply_adds: graph.multiply_adds(), cost, kernels })
     }
 
     fn train(&self, batch: usize) -> Result<Case, Failure> {
@@ -153,8 +190,8 @@ impl Bench {
 
         let mut program = compile(&self.engine, &self.checkpoint, &graph)?;
         program.write("x_0", &x_0)?;
-        let ops = self.ops(|times| Ok(program.run_with(|name| times.after(name))?))?;
-        Ok(Case { work: "train", batch, ms, multiply_adds: graph.multiply_adds(), cost, ops })
+        let kernels = kernels(&graph, &mut program)?;
+        Ok(Case { work: "train", batch, ms, multiply_adds: graph.multiply_adds(), cost, kernels })
     }
 
     /// The median time of `work` in milliseconds, after one run that does not count.
@@ -170,46 +207,24 @@ impl Bench {
         times.sort_by(f64::total_cmp);
         Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
     }
-
-    /// The time of each op, averaged over a few runs.
-    fn ops(
-        &self,
-        mut run: impl FnMut(&mut OpTimes) -> Result<(), Failure>,
-    ) -> Result<Vec<(&'static str, f64, usize)>, Failure> {
-        if matches!(self.engine, Engine::Gpu(_)) {
-            return Ok(Vec::new());
-        }
-        run(&mut OpTimes::new())?;
-        let mut times = OpTimes::new();
-        for _ in 0..MIN_RUNS {
-            times.last = Instant::now();
-            run(&mut times)?;
-        }
-        let runs = MIN_RUNS as f64;
-        let mut ops: Vec<_> = times.of.into_iter().map(|(name, (s, n))| (name, s * 1e3 / runs, n / MIN_RUNS)).collect();
-        ops.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Ok(ops)
-    }
 }
 
-/// Seconds and runs of each op.
-struct OpTimes {
-    last: Instant,
-    of: BTreeMap<&'static str, (f64, usize)>,
-}
-
-impl OpTimes {
-    fn new() -> Self {
-        Self { last: Instant::now(), of: BTreeMap::new() }
+/// The time of each kernel of a program, averaged over a few runs after one that does not count.
+fn kernels(graph: &Graph, program: &mut Program) -> Result<Vec<Kernel>, Failure> {
+    let mut kernels = kernels_of(graph);
+    program.run()?;
+    for _ in 0..MIN_RUNS {
+        let mut last = Instant::now();
+        program.run_with(|name| {
+            let now = Instant::now();
+            let kernel = kernels.entry(name).or_insert_with(|| Kernel { name, ..Kernel::default() });
+            kernel.ms += (now - last).as_secs_f64() * 1e3 / MIN_RUNS as f64;
+            last = now;
+        })?;
     }
-
-    fn after(&mut self, name: &'static str) {
-        let now = Instant::now();
-        let (seconds, runs) = self.of.entry(name).or_default();
-        *seconds += (now - self.last).as_secs_f64();
-        *runs += 1;
-        self.last = now;
-    }
+    let mut kernels: Vec<Kernel> = kernels.into_values().collect();
+    kernels.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+    Ok(kernels)
 }
 
 impl Case {
@@ -251,20 +266,55 @@ impl Case {
     }
 
     fn table(&self) -> String {
-        let total: f64 = self.ops.iter().map(|(_, ms, _)| ms).sum();
-        let mut text = format!("\n{} {}, op by op      runs         ms   share\n", self.work, self.batch);
-        for (name, ms, runs) in &self.ops {
-            text += &format!("{name:<24} {runs:>4} {ms:>10.3} {:>6.1}%\n", 100.0 * ms / total);
+        let total: f64 = self.kernels.iter().map(|kernel| kernel.ms).sum();
+        let title = format!("{} {}, kernel by kernel", self.work, self.batch);
+        let mut text = format!("\n{title:<28} runs         ms  GFLOP/s      MiB   share\n");
+        for Kernel { name, runs, ms, multiply_adds, bytes } in &self.kernels {
+            let gflops = 2.0 * *multiply_adds as f64 / (ms * 1e6);
+            let gflops = if *multiply_adds == 0 { "-".to_owned() } else { format!("{gflops:.1}") };
+            let mib = *bytes as f64 / f64::from(1 << 20);
+            text += &format!("{name:<28} {runs:>4} {ms:>10.3} {gflops:>8} {mib:>8.1} {:>6.1}%\n", 100.0 * ms / total);
         }
         text
     }
 }
 
 /// The best GFLOP/s of matrix products m×k by k×n of several shapes.
-fn peak_gflops(time: Duration) -> f64 {
+fn peak_gflops(engine: &Engine, time: Duration) -> Result<f64, Failure> {
     let shapes = [(512, 512, 512), (1024, 1024, 1024), (128, 256, 1152), (64, 4096, 576)];
     let each = time / shapes.len() as u32;
-    shapes.into_iter().map(|shape| product_gflops(shape, each)).fold(0.0, f64::max)
+    let mut best = 0.0;
+    for shape in shapes {
+        let found = match engine {
+            Engine::Cpu(_) => product_gflops(shape, each),
+            Engine::Gpu(_) => product_on_gpu(engine, shape, each)?,
+        };
+        best = f64::max(best, found);
+    }
+    Ok(best)
+}
+
+/// A matrix product on a GPU: a convolution whose kernel has one tap.
+fn product_on_gpu(engine: &Engine, (m, n, k): (usize, usize, usize), time: Duration) -> Result<f64, Failure> {
+    let mut graph = Graph::new();
+    let (a, b) = (graph.input("a", Shape::new(1, 1, m, k)), graph.input("b", Shape::new(1, 1, k, n)));
+    let zero = graph.constant(0.0, Shape::vector(n));
+    let c = graph.conv2d(a, b, zero, 1, (0, 0));
+    graph.output("c", c);
+    let mut program = engine.compile(&graph)?;
+    let mut rng = Rng::new(3);
+    program.write("a", &rng.normals(m * k))?;
+    program.write("b", &rng.normals(k * n))?;
+    program.run_with(|_| {})?;
+    let (mut best, mut runs) = (0.0, 0);
+    let started = Instant::now();
+    while runs < MIN_RUNS || started.elapsed() < time {
+        let begun = Instant::now();
+        program.run_with(|_| {})?;
+        best = f64::max(best, 2.0 * (m * n * k) as f64 / begun.elapsed().as_secs_f64() / 1e9);
+        runs += 1;
+    }
+    Ok(best)
 }
 
 fn product_gflops((m, n, k): (usize, usize, usize), time: Duration) -> f64 {
