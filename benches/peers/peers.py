@@ -78,9 +78,10 @@ def onnx_prediction(session, config, batch, rounds):
     return median_ms(lambda: session.run(None, feed), rounds)
 
 
-def noisette(binary, config_path):
+def noisette(binary, config_path, work):
     """Milliseconds by (work, batch)."""
-    out = subprocess.run([binary, "bench", "--engine", "cpu", "--json", "--config", config_path],
+    only = ["--work", work] if work else []
+    out = subprocess.run([binary, "bench", "--engine", "cpu", "--json", "--config", config_path, *only],
                          check=True, capture_output=True, text=True).stdout
     report = json.loads(out)
     return {(c["work"], c["batch"]): c["ms"] for c in report["cases"]}, report
@@ -91,19 +92,21 @@ def main():
     parser.add_argument("--config", default="weights/digits/config.json")
     parser.add_argument("--binary", default="target/release/noisette")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--work", choices=["predict", "train"], help="only this work")
     args = parser.parse_args()
     config = json.load(open(args.config))
-    ours_before, report = noisette(args.binary, args.config)
+    ours_before, report = noisette(args.binary, args.config, args.work)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        session = onnx_session(config, folder)
-        for batch in (1, 16, 64):
-            peer = onnx_prediction(session, config, batch, args.rounds * (20 if batch == 1 else 3))
-            rows.append(("predict", batch, "onnxruntime", peer))
-    for batch in (16, 64):
+    if args.work != "train":
+        with tempfile.TemporaryDirectory() as folder:
+            session = onnx_session(config, folder)
+            for batch in (1, 16, 64):
+                peer = onnx_prediction(session, config, batch, args.rounds * (20 if batch == 1 else 3))
+                rows.append(("predict", batch, "onnxruntime", peer))
+    for batch in (16, 64) if args.work != "predict" else ():
         plain, last = (pytorch_training(config, batch, args.rounds, channels_last) for channels_last in (False, True))
         rows.append(("train", batch, "PyTorch, channels_last" if last < plain else "PyTorch", min(plain, last)))
-    ours_after, _ = noisette(args.binary, args.config)
+    ours_after, _ = noisette(args.binary, args.config, args.work)
 
     import torch, onnxruntime
     print(f"PyTorch {torch.__version__}, onnxruntime {onnxruntime.__version__}, {THREADS} threads, "
