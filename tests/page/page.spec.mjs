@@ -29,9 +29,10 @@ test("the slider moves the pixels at once, and the network's guess follows", asy
     return before !== read();
   });
   expect(changed).toBe(true);
-  // The linear schedule's ᾱ at timestep 399.
+  // The cosine schedule's ᾱ at timestep 399.
+  const f = (i) => Math.cos((((i / 1000 + 0.008) / 1.008) * Math.PI) / 2) ** 2;
   let alphaBar = 1;
-  for (let i = 0; i < 400; i++) alphaBar *= 1 - (1e-4 + (i / 999) * 0.0199);
+  for (let i = 0; i < 400; i++) alphaBar *= 1 - Math.min(1 - f(i + 1) / f(i), 0.999);
   expect(Number(await page.locator("#alpha-bar").textContent())).toBeCloseTo(alphaBar, 3);
   expect(Number(await page.locator("#sqrt-alpha-bar").textContent())).toBeCloseTo(Math.sqrt(alphaBar), 3);
   expect(Number(await page.locator("#sqrt-one-minus").textContent())).toBeCloseTo(Math.sqrt(1 - alphaBar), 3);

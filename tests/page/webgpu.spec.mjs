@@ -1,5 +1,5 @@
 // The page in a browser with WebGPU, here a software adapter: slow, so little of it.
-import { batches, check, difference, expect, generate, generated, names, open, run, status, test } from "./visit.mjs";
+import { batches, check, difference, expect, generate, generated, names, open, run, startCheck, status, test } from "./visit.mjs";
 
 test.use({ launchOptions: async ({ launchOptions }, use) => {
   await use({ ...launchOptions, args: [...launchOptions.args, "--enable-unsafe-webgpu"] });
@@ -54,4 +54,18 @@ test("both engines are checked and timed", async ({ page, host }) => {
   expect(batches(report, "gpu")).toEqual([1, 16]);
   expect(report.engines[1]).toMatchObject({ engine: "gpu", software: true, error: null });
   await expect(page.locator("#check-rows")).toContainText("WebGPU, software");
+});
+
+test("a GPU that is lost in the middle of the check fails it", async ({ page, host, browser }) => {
+  await open(page, host);
+  await startCheck(page).click();
+  await expect(status(page)).toHaveText(/^Checking WebGPU: comparing/);
+  const session = await browser.newBrowserCDPSession();
+  await session.send("Browser.crashGpuProcess");
+  await expect(status(page)).toHaveText(/^Error: WebGPU stopped in the middle of the check: /);
+  const report = JSON.parse(await page.locator("#check-json").textContent());
+  expect(report.passed).toBe(false);
+  expect(report.engines[1].error).toBeTruthy();
+  await expect(page.locator("#check-rows .bad")).toContainText("stopped: ");
+  await expect(page.locator("#check-rows")).toContainText("pass");
 });

@@ -18,7 +18,7 @@ async function cores(page, n) {
   }, n);
 }
 
-for (const [n, link] of [[3, "#count=7&steps=6&guidance=1.5"], [20, "#count=16&steps=3&sampler=ddim&eta=0.5"]]) {
+for (const [n, link] of [[3, "#count=7&steps=6&guidance=1.5"], [20, "#count=16&steps=2&sampler=ddim&eta=0.5&guidance=1"]]) {
   test(`with ${n} cores the pictures are those of one worker`, async ({ page, host, context }) => {
     await cores(page, 1);
     await open(page, host, link);
