@@ -1,6 +1,6 @@
 //! Which buffer holds which value: a plan by liveness, made once per program, for both engines.
 
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Graph, Id, NodeKind};
 use crate::tensor::Shape;
 
 /// A plan: nodes whose values are never needed at the same time share a buffer.
@@ -19,6 +19,11 @@ impl Plan {
     /// Leaves, constants, outputs and assigned values keep a buffer of their own; an op's output never shares one with
     /// its inputs.
     pub fn new(graph: &Graph, size: impl Fn(Shape) -> usize) -> Self {
+        Self::beside(graph, size, |_| false)
+    }
+
+    /// A plan for the values that do not lie `elsewhere`.
+    pub fn beside(graph: &Graph, size: impl Fn(Shape) -> usize, elsewhere: impl Fn(Id) -> bool) -> Self {
         let nodes = graph.nodes();
         let live = graph.live();
         let mut last_use: Vec<usize> = (0..nodes.len()).collect();
@@ -47,9 +52,13 @@ impl Plan {
             }
             let needed = size(node.shape);
             if matches!(node.kind, NodeKind::Op { .. }) {
-                plan.slot[i] = Some(plan.take(&mut free, needed));
                 now += needed;
                 plan.live = plan.live.max(now);
+            }
+            if elsewhere(Id(i as u32)) {
+                plan.slot[i] = None;
+            } else if matches!(node.kind, NodeKind::Op { .. }) {
+                plan.slot[i] = Some(plan.take(&mut free, needed));
             } else {
                 // Not even a buffer that is free by now: a leaf holds its value from before the run.
                 plan.slot[i] = Some(plan.take(&mut Vec::new(), needed));

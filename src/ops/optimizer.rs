@@ -38,6 +38,10 @@ impl Op for Lerp {
         ElementwiseParams::dispatch(self.name(), out)
     }
 
+    fn elementwise(&self) -> Option<usize> {
+        Some(2)
+    }
+
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
         super::second_derivative(self.name())
     }
@@ -75,6 +79,10 @@ impl Op for LerpSquare {
 
     fn dispatch(&self, _inputs: &[Shape], out: Shape) -> Dispatch {
         ElementwiseParams::dispatch(self.name(), out)
+    }
+
+    fn elementwise(&self) -> Option<usize> {
+        Some(2)
     }
 
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
@@ -120,6 +128,10 @@ impl Op for Adam {
 
     fn dispatch(&self, _inputs: &[Shape], out: Shape) -> Dispatch {
         ElementwiseParams::dispatch(self.name(), out)
+    }
+
+    fn elementwise(&self) -> Option<usize> {
+        Some(3)
     }
 
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
@@ -195,6 +207,10 @@ impl Op for ClipNorm {
 
     fn dispatch(&self, _inputs: &[Shape], out: Shape) -> Dispatch {
         ElementwiseParams::dispatch(self.name(), out)
+    }
+
+    fn elementwise(&self) -> Option<usize> {
+        Some(1)
     }
 
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {

@@ -52,18 +52,24 @@ pub fn objective_step(config: &UnetConfig, shape: Shape, objective: Objective) -
     let [m_rate, v_rate, ema_rate, max_norm] =
         ["m_rate", "v_rate", "ema_rate", "max_norm"].map(|name| g.input(name, Shape::SCALAR));
     let coefficients = g.input("adam", Shape::vector(4));
-    for (spec, gradient) in gradients {
-        let [m, v, average] =
-            [FIRST_MOMENT, SECOND_MOMENT, AVERAGE].map(|prefix| g.state(&format!("{prefix}{}", spec.name), spec.shape));
-        let gradient = g.clip_norm(gradient, norm_squared, max_norm);
-        let new_m = g.lerp(m, gradient, m_rate);
-        let new_v = g.lerp_square(v, gradient, v_rate);
-        let parameter = g.adam(spec.id, new_m, new_v, coefficients);
-        let new_average = g.lerp(average, parameter, ema_rate);
-        g.assign(m, new_m);
-        g.assign(v, new_v);
-        g.assign(spec.id, parameter);
-        g.assign(average, new_average);
+    // Step by step for all parameters, not parameter by parameter: so an engine can do each step for all of them at once.
+    let states = |g: &mut Graph, prefix: &str| -> Vec<Id> {
+        gradients.iter().map(|(spec, _)| g.state(&format!("{prefix}{}", spec.name), spec.shape)).collect()
+    };
+    let [m, v, averages] = [FIRST_MOMENT, SECOND_MOMENT, AVERAGE].map(|prefix| states(&mut g, prefix));
+    let each = 0..gradients.len();
+    let clipped: Vec<Id> =
+        gradients.iter().map(|(_, gradient)| g.clip_norm(*gradient, norm_squared, max_norm)).collect();
+    let new_m: Vec<Id> = each.clone().map(|i| g.lerp(m[i], clipped[i], m_rate)).collect();
+    let new_v: Vec<Id> = each.clone().map(|i| g.lerp_square(v[i], clipped[i], v_rate)).collect();
+    let parameters: Vec<Id> =
+        each.clone().map(|i| g.adam(gradients[i].0.id, new_m[i], new_v[i], coefficients)).collect();
+    let new_averages: Vec<Id> = each.clone().map(|i| g.lerp(averages[i], parameters[i], ema_rate)).collect();
+    for i in each {
+        g.assign(m[i], new_m[i]);
+        g.assign(v[i], new_v[i]);
+        g.assign(gradients[i].0.id, parameters[i]);
+        g.assign(averages[i], new_averages[i]);
     }
     fuse(&g)
 }

@@ -158,9 +158,9 @@ impl Device {
         encoder.begin_compute_pass(&Default::default())
     }
 
-    /// Bytes that are in the buffer before anything submitted from now on runs.
-    pub fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
-        self.queue.write_buffer(buffer, 0, bytes);
+    /// Bytes that are in the buffer, from `offset` on, before anything submitted from now on runs.
+    pub fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) {
+        self.queue.write_buffer(buffer, offset, bytes);
     }
 
     /// Sends a recording off.

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `arena` | many small values treated alike, one dispatch for all |
 //! | `device` | opening an adapter; errors that arrive later |
 //! | `kernels` | the WGSL of every op, and pipelines made of it once |
 //! | `memory` | padded values on their way to the GPU and back |
@@ -9,6 +10,7 @@
 //! | `program` | a graph compiled to dispatches |
 //! | `replay` | running it, once or several times in a row, and reading its values |
 
+mod arena;
 mod device;
 mod kernels;
 mod memory;

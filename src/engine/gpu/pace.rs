@@ -12,7 +12,7 @@ const LONGEST: f64 = 0.05;
 /// Several runs go into one submission as long as they end within this time: a frame of a 60-Hz screen.
 const FRAME: f64 = 0.016;
 /// The most runs in one submission.
-const MOST_RUNS: usize = 16;
+pub(super) const MOST_RUNS: usize = 16;
 /// Seconds per unit of work before anything is measured, pessimistic for adapters of the kind.
 const HARDWARE: f64 = 1e-10;
 const SOFTWARE: f64 = 1e-8;

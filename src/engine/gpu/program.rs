@@ -2,6 +2,7 @@
 //!
 //! `replay` runs what is compiled here.
 
+use super::arena::Arenas;
 use super::device::Device;
 use super::pace::{self, Pace};
 use super::{Gpu, GpuError, memory};
@@ -21,11 +22,49 @@ pub(super) struct Step {
     pub workgroups: [u32; 2],
 }
 
-/// A copy of one value, in bytes.
+/// Where a value is.
+#[derive(Clone, PartialEq)]
+pub(super) struct Place {
+    pub buffer: wgpu::Buffer,
+    /// Its first byte.
+    pub offset: u64,
+}
+
+impl Place {
+    fn start(buffer: wgpu::Buffer) -> Self {
+        Self { buffer, offset: 0 }
+    }
+
+    fn binding(&self, bytes: usize) -> wgpu::BindingResource<'_> {
+        let size = std::num::NonZeroU64::new(bytes as u64);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset: self.offset, size })
+    }
+}
+
+/// A copy of one value, or of several that lie side by side.
 pub(super) struct Copy {
-    pub from: wgpu::Buffer,
-    pub to: wgpu::Buffer,
-    pub size: u64,
+    from: Place,
+    to: Place,
+    /// Bytes.
+    size: u64,
+}
+
+impl Copy {
+    pub fn record(&self, recording: &mut wgpu::CommandEncoder) {
+        let (from, to) = (&self.from, &self.to);
+        recording.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, self.size);
+    }
+
+    /// Takes the next one in, if it goes on where this one ends.
+    fn extend(&mut self, next: &Self, alignment: u64) -> bool {
+        let end =
+            |place: &Place| Place { offset: (place.offset + self.size).next_multiple_of(alignment), ..place.clone() };
+        let goes_on = end(&self.from) == next.from && end(&self.to) == next.to;
+        if goes_on {
+            self.size = next.from.offset + next.size - self.from.offset;
+        }
+        goes_on
+    }
 }
 
 /// A compiled graph.
@@ -37,8 +76,8 @@ pub struct Program {
     pub(super) works: Vec<f64>,
     /// The assignments, carried out after all steps.
     pub(super) copies: Vec<Copy>,
-    /// Shape and buffer of each node; dead nodes have no buffer.
-    pub(super) values: Vec<(Shape, Option<wgpu::Buffer>)>,
+    /// Shape and place of each node; dead nodes have no place.
+    pub(super) values: Vec<(Shape, Option<Place>)>,
     /// Values of leaves that differ from run to run, of all runs of a submission.
     pub(super) ring: Option<wgpu::Buffer>,
     /// What is written to the ring.
@@ -52,7 +91,8 @@ impl Program {
     pub(super) fn compile(gpu: &Gpu, graph: &Graph) -> Result<Self, GpuError> {
         let device = &gpu.device;
         device.check()?;
-        let plan = Plan::new(graph, memory::bytes);
+        let arenas = Arenas::new(graph, memory::bytes, alignment(device), largest(device));
+        let plan = Plan::beside(graph, memory::bytes, |id| arenas.place(id).is_some());
         // The largest value of each buffer, to name it where it does not fit.
         let mut shapes = vec![Shape::SCALAR; plan.sizes.len()];
         for (node, slot) in graph.nodes().iter().zip(&plan.slot) {
@@ -68,20 +108,23 @@ impl Program {
             .zip(&shapes)
             .map(|(&size, &shape)| memory::storage(device, shape, size))
             .collect::<Result<_, _>>()?;
-        let values: Vec<(Shape, Option<wgpu::Buffer>)> = graph
-            .nodes()
-            .iter()
-            .zip(&plan.slot)
-            .map(|(node, slot)| (node.shape, slot.map(|slot| buffers[slot].clone())))
-            .collect();
+        let arena_sizes = arenas.sizes();
+        let arena = |&size: &usize| memory::storage(device, Shape::vector(size / 4), size);
+        let arena_buffers: Vec<wgpu::Buffer> = arena_sizes.iter().map(arena).collect::<Result<_, _>>()?;
+        let place = |i: usize| match (arenas.place(Id(i as u32)), plan.slot[i]) {
+            (Some((arena, offset)), _) => Some(Place { buffer: arena_buffers[arena].clone(), offset: offset as u64 }),
+            (None, slot) => slot.map(|slot| Place::start(buffers[slot].clone())),
+        };
+        let values: Vec<(Shape, Option<Place>)> =
+            graph.nodes().iter().enumerate().map(|(i, node)| (node.shape, place(i))).collect();
 
         fill_constants(device, graph, &values);
-        let (steps, works) = record(gpu, graph, &values)?;
+        let (steps, works) = record(gpu, graph, &values, &arenas)?;
         let (copies, copied) = assignments(device, graph, &values)?;
         device.check()?;
         let cost = Cost {
             dispatches: steps.len(),
-            peak_bytes: plan.sizes.iter().sum::<usize>() + copied,
+            peak_bytes: plan.sizes.iter().chain(&arena_sizes).sum::<usize>() + copied,
             live_bytes: plan.live,
         };
         Ok(Self {
@@ -104,34 +147,61 @@ impl Program {
     }
 }
 
+/// Values that a binding begins with lie at multiples of this.
+fn alignment(device: &Device) -> usize {
+    device.limits.min_storage_buffer_offset_alignment as usize
+}
+
+/// The bytes of the largest buffer that a kernel can be given.
+fn largest(device: &Device) -> usize {
+    device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size) as usize
+}
+
 /// Fills constants in; buffers start as zeros, so zero is there already.
-fn fill_constants(device: &Device, graph: &Graph, values: &[(Shape, Option<wgpu::Buffer>)]) {
-    for (node, (shape, buffer)) in graph.nodes().iter().zip(values) {
-        if let (NodeKind::Constant { value }, Some(buffer)) = (&node.kind, buffer)
+fn fill_constants(device: &Device, graph: &Graph, values: &[(Shape, Option<Place>)]) {
+    for (node, (shape, place)) in graph.nodes().iter().zip(values) {
+        if let (NodeKind::Constant { value }, Some(place)) = (&node.kind, place)
             && *value != 0.0
         {
             let filled = vec![*value; shape.len()];
-            device.write(buffer, bytemuck::cast_slice(&memory::pad(*shape, &filled)));
+            device.write(&place.buffer, place.offset, bytemuck::cast_slice(&memory::pad(*shape, &filled)));
         }
     }
 }
 
-/// Makes the pipeline and the bind group of every live op, and says how much work it is.
+/// Makes the pipeline and the bind group of every live op or group of ops, and says how much work it is.
 fn record(
     gpu: &Gpu,
     graph: &Graph,
-    values: &[(Shape, Option<wgpu::Buffer>)],
+    values: &[(Shape, Option<Place>)],
+    arenas: &Arenas,
 ) -> Result<(Vec<Step>, Vec<f64>), GpuError> {
     let device = &gpu.device;
-    let mut dispatches: Vec<(Dispatch, Vec<Id>)> = Vec::new();
+    // Each with the nodes to bind and their bytes.
+    let mut dispatches: Vec<(Dispatch, Vec<(Id, usize)>)> = Vec::new();
     let mut works = Vec::new();
     for (i, node) in graph.nodes().iter().enumerate() {
+        let id = Id(i as u32);
         if let (NodeKind::Op { op, inputs }, (_, Some(_))) = (&node.kind, &values[i]) {
             let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
-            let bound = inputs.iter().copied().chain([Id(i as u32)]).collect();
-            let tiled = op.dispatch_tiled(&shapes, node.shape);
-            dispatches.push((choose(device.software, op.dispatch(&shapes, node.shape), tiled), bound));
-            works.push(pace::work(op.multiply_adds(&shapes, node.shape), &shapes, node.shape));
+            let mut out = node.shape;
+            let mut bound: Vec<(Id, usize)> =
+                inputs.iter().chain([&id]).map(|&id| (id, memory::bytes(graph.shape(id)))).collect();
+            if let Some(group) = arenas.group(id) {
+                if group.members.iter().any(|&member| member > id) {
+                    continue; // the last one does it for all
+                }
+                let (first, bytes) = (group.members[0], arenas.bytes(group));
+                out = Shape::vector(bytes / 4);
+                let values = graph.node(first).inputs()[..group.elementwise].iter();
+                bound.iter_mut().zip(values).for_each(|(to, &value)| *to = (value, bytes));
+                if let Some(to) = bound.last_mut() {
+                    *to = (first, bytes);
+                }
+            }
+            let tiled = op.dispatch_tiled(&shapes, out);
+            dispatches.push((choose(device.software, op.dispatch(&shapes, out), tiled), bound));
+            works.push(pace::work(op.multiply_adds(&shapes, out), &shapes, out));
         }
     }
 
@@ -146,21 +216,16 @@ fn record(
     }
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let params = device.buffer("params", bytes.len().max(4) as u64, usage);
-    device.write(&params, &bytes);
+    device.write(&params, 0, &bytes);
 
     let mut steps = Vec::with_capacity(dispatches.len());
     for ((dispatch, bound), offset) in dispatches.iter().zip(offsets) {
         let pipeline = gpu.kernels.pipeline(device, dispatch.shader)?;
-        let bind = |buffer, offset, size| {
-            let size = std::num::NonZeroU64::new(size as u64);
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: offset as u64, size })
-        };
-        let mut entries =
-            vec![wgpu::BindGroupEntry { binding: 0, resource: bind(&params, offset, dispatch.params.len()) }];
-        for (binding, id) in (1..).zip(bound) {
-            let (shape, buffer) = &values[id.index()];
-            let buffer = buffer.as_ref().expect("inputs of live nodes are live");
-            entries.push(wgpu::BindGroupEntry { binding, resource: bind(buffer, 0, memory::bytes(*shape)) });
+        let own = Place { buffer: params.clone(), offset: offset as u64 };
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: own.binding(dispatch.params.len()) }];
+        for (binding, &(id, size)) in (1..).zip(bound) {
+            let place = values[id.index()].1.as_ref().expect("inputs of live nodes are live");
+            entries.push(wgpu::BindGroupEntry { binding, resource: place.binding(size) });
         }
         let bind_group = device.bind_group(dispatch.shader, &pipeline, &entries);
         let workgroups = fold(dispatch.workgroups as u32, device.limits.max_compute_workgroups_per_dimension);
@@ -185,26 +250,33 @@ fn fold(workgroups: u32, max: u32) -> [u32; 2] {
 
 /// The copies that carry out the assignments, and the bytes of buffers made for them.
 ///
-/// A value that is itself a leaf some other assignment overwrites is put aside first.
+/// A value that is itself a leaf some other assignment overwrites is put aside first. Copies between values that lie side by
+/// side are one; what is between them is zero on both sides.
 fn assignments(
     device: &Device,
     graph: &Graph,
-    values: &[(Shape, Option<wgpu::Buffer>)],
+    values: &[(Shape, Option<Place>)],
 ) -> Result<(Vec<Copy>, usize), GpuError> {
-    let buffer = |id: Id| values[id.index()].1.clone().expect("assigned nodes are live");
+    let place = |id: Id| values[id.index()].1.clone().expect("assigned nodes are live");
     let (mut aside, mut copies, mut bytes) = (Vec::new(), Vec::new(), 0);
     for &(state, value) in graph.assigns().iter().filter(|(state, value)| state != value) {
         let size = memory::bytes(graph.shape(state));
-        let mut from = buffer(value);
+        let mut from = place(value);
         if graph.assigns().iter().any(|&(other, _)| other == value) {
-            let kept = memory::storage(device, graph.shape(value), size)?;
+            let kept = Place::start(memory::storage(device, graph.shape(value), size)?);
             aside.push(Copy { from, to: kept.clone(), size: size as u64 });
             bytes += size;
             from = kept;
         }
-        copies.push(Copy { from, to: buffer(state), size: size as u64 });
+        copies.push(Copy { from, to: place(state), size: size as u64 });
     }
-    aside.extend(copies);
+    copies.sort_by_key(|copy| copy.from.offset);
+    let alignment = alignment(device) as u64;
+    for copy in copies {
+        if !aside.iter_mut().any(|before: &mut Copy| before.extend(&copy, alignment)) {
+            aside.push(copy);
+        }
+    }
     Ok((aside, bytes))
 }
 
@@ -215,9 +287,8 @@ mod tests {
     #[test]
     fn large_shapes_on_hardware_are_tiled() {
         let dispatch = |shader, workgroups| Dispatch { shader, params: Vec::new(), workgroups };
-        let chosen = |software, workgroups| {
-            choose(software, dispatch("plain", 9), Some(dispatch("tiled", workgroups))).shader
-        };
+        let chosen =
+            |software, workgroups| choose(software, dispatch("plain", 9), Some(dispatch("tiled", workgroups))).shader;
         assert_eq!(chosen(false, TILED_WORKGROUPS), "tiled");
         assert_eq!(chosen(false, TILED_WORKGROUPS - 1), "plain");
         assert_eq!(chosen(true, TILED_WORKGROUPS), "plain");

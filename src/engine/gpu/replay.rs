@@ -6,7 +6,7 @@
 
 use super::memory::Download;
 use super::pace;
-use super::program::{Program, Step};
+use super::program::{Place, Program, Step};
 use super::{GpuError, memory};
 use crate::graph::Id;
 use crate::tensor::Shape;
@@ -19,11 +19,16 @@ pub struct Kept {
     runs: usize,
 }
 
+/// Runs to make room for where there are so many: as many as there may ever be, once there is more than one.
+fn room(runs: usize) -> usize {
+    if runs > 1 { runs.max(pace::MOST_RUNS) } else { runs }
+}
+
 /// A copy from a slot of the ring to a leaf.
 struct FromRing {
     /// Bytes from the beginning of the slot.
     offset: u64,
-    to: wgpu::Buffer,
+    to: Place,
     size: u64,
 }
 
@@ -32,8 +37,8 @@ impl Program {
     pub fn write(&mut self, id: Id, values: &[f32]) -> Result<(), GpuError> {
         self.device.check()?;
         self.check_length(id, values)?;
-        if let (shape, Some(buffer)) = &self.values[id.index()] {
-            self.device.write(buffer, bytemuck::cast_slice(&memory::pad(*shape, values)));
+        if let (shape, Some(place)) = &self.values[id.index()] {
+            self.device.write(&place.buffer, place.offset, bytemuck::cast_slice(&memory::pad(*shape, values)));
         }
         Ok(())
     }
@@ -53,10 +58,10 @@ impl Program {
     pub fn start(&mut self, leaves: &[Id], runs: &[Vec<&[f32]>], keep: &[Id]) -> Result<Kept, GpuError> {
         self.device.check()?;
         let (slot, from_ring) = self.fill_ring(leaves, runs)?;
-        let kept: Vec<(u64, wgpu::Buffer)> = keep.iter().filter_map(|&id| self.place(id)).collect();
+        let kept: Vec<(u64, Place)> = keep.iter().filter_map(|&id| self.place(id)).collect();
         let kept_bytes: u64 = kept.iter().map(|(size, _)| size).sum();
         let size = kept_bytes as usize * runs.len();
-        let download = (size > 0).then(|| self.take_download(size));
+        let download = (size > 0).then(|| self.take_download(size, room(runs.len()) * kept_bytes as usize));
 
         let sent = pace::now();
         let most = self.pace.most_work();
@@ -65,7 +70,8 @@ impl Program {
         for run in 0..runs.len() as u64 {
             for copy in &from_ring {
                 let Some(ring) = &self.ring else { break };
-                recording.copy_buffer_to_buffer(ring, run * slot + copy.offset, &copy.to, 0, copy.size);
+                let (to, at) = (&copy.to.buffer, copy.to.offset);
+                recording.copy_buffer_to_buffer(ring, run * slot + copy.offset, to, at, copy.size);
             }
             let mut from = 0;
             while from < self.steps.len() {
@@ -80,12 +86,12 @@ impl Program {
                 }
             }
             for copy in &self.copies {
-                recording.copy_buffer_to_buffer(&copy.from, 0, &copy.to, 0, copy.size);
+                copy.record(&mut recording);
             }
             let mut at = run * kept_bytes;
-            for (size, buffer) in &kept {
+            for (size, place) in &kept {
                 let Some(download) = &download else { break };
-                recording.copy_buffer_to_buffer(buffer, 0, download, at, *size);
+                recording.copy_buffer_to_buffer(&place.buffer, place.offset, download, at, *size);
                 at += size;
             }
         }
@@ -120,10 +126,10 @@ impl Program {
     /// The value of an output or a leaf, NHWC without padding; nothing for a node that nothing depends on.
     pub async fn read(&mut self, id: Id) -> Result<Vec<f32>, GpuError> {
         self.device.check()?;
-        let Some((size, buffer)) = self.place(id) else { return Ok(Vec::new()) };
-        let download = self.take_download(size as usize);
+        let Some((size, place)) = self.place(id) else { return Ok(Vec::new()) };
+        let download = self.take_download(size as usize, size as usize);
         let mut recording = self.device.encoder();
-        recording.copy_buffer_to_buffer(&buffer, 0, &download, 0, size);
+        recording.copy_buffer_to_buffer(&place.buffer, place.offset, &download, 0, size);
         let submission = self.device.submit(recording);
         let shape = self.values[id.index()].0;
         let download = Download::begin(download, size as usize, submission);
@@ -147,7 +153,7 @@ impl Program {
         }
         let mut recording = self.device.encoder();
         for copy in &self.copies {
-            recording.copy_buffer_to_buffer(&copy.from, 0, &copy.to, 0, copy.size);
+            copy.record(&mut recording);
         }
         self.device.submit(recording);
         self.device.check()
@@ -174,18 +180,18 @@ impl Program {
         }
     }
 
-    /// Bytes and buffer of a live value.
-    fn place(&self, id: Id) -> Option<(u64, wgpu::Buffer)> {
-        let (shape, buffer) = &self.values[id.index()];
-        buffer.clone().map(|buffer| (memory::bytes(*shape) as u64, buffer))
+    /// Bytes and place of a live value.
+    fn place(&self, id: Id) -> Option<(u64, Place)> {
+        let (shape, place) = &self.values[id.index()];
+        place.clone().map(|place| (memory::bytes(*shape) as u64, place))
     }
 
-    /// A free buffer to download through, or a new one. While a download is under way it owns the buffer: one that is given
+    /// A free buffer to download this many bytes through, or a new one with room for more. While a download is under way it owns the buffer: one that is given
     /// up must not leave it half mapped.
-    fn take_download(&mut self, size: usize) -> wgpu::Buffer {
+    fn take_download(&mut self, size: usize, room: usize) -> wgpu::Buffer {
         match self.downloads.iter().position(|buffer| buffer.size() >= size as u64) {
             Some(i) => self.downloads.swap_remove(i),
-            None => Download::buffer(&self.device, size),
+            None => Download::buffer(&self.device, room),
         }
     }
 
@@ -195,8 +201,8 @@ impl Program {
         for values in runs {
             for (&id, values) in leaves.iter().zip(values) {
                 self.check_length(id, values)?;
-                let (shape, buffer) = &self.values[id.index()];
-                if buffer.is_some() {
+                let (shape, place) = &self.values[id.index()];
+                if place.is_some() {
                     self.slots.extend_from_slice(&memory::pad(*shape, values));
                 }
             }
@@ -211,10 +217,11 @@ impl Program {
         if !bytes.is_empty() {
             if self.ring.as_ref().is_none_or(|ring| ring.size() < bytes.len() as u64) {
                 let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-                self.ring = Some(self.device.buffer("ring", bytes.len() as u64, usage));
+                let size = room(runs.len()) as u64 * slot;
+                self.ring = Some(self.device.buffer("ring", size, usage));
             }
             if let Some(ring) = &self.ring {
-                self.device.write(ring, bytes);
+                self.device.write(ring, 0, bytes);
             }
         }
         Ok((slot, from_ring))
