@@ -139,7 +139,7 @@ pub fn all() -> Vec<Case> {
         (s(5, 1, 1, 6), s(1, 1, 6, 11), 1, (0, 0)),
         (s(70, 1, 2, 12), s(1, 1, 12, 12), 1, (0, 0)),
         // More than one tile of the tiled kernels in pixels, in channels and in the sum; padding that reaches far.
-        (s(3, 9, 7, 18), s(3, 3, 18, 35), 1, (1, 1)),
+        (s(3, 9, 10, 42), s(3, 3, 42, 43), 1, (1, 1)),
         (s(2, 19, 17, 34), s(2, 3, 34, 18), 2, (1, 2)),
         (s(4, 11, 11, 17), s(3, 3, 17, 20), 1, (1, 1)),
     ] {
