@@ -87,7 +87,7 @@ fn leaves(graph: &Graph) -> HashMap<String, Vec<f32>> {
     values
 }
 
-/// The ops that fusing leaves nothing of in the other graphs.
+/// The ops that fusing leaves nothing of in the other graphs, and those of another loss.
 fn rest(shape: Shape) -> Graph {
     let mut g = Graph::new();
     let x = g.input("x", shape);
@@ -95,6 +95,12 @@ fn rest(shape: Shape) -> Graph {
     let sum = g.add_channels(x, e);
     let scaled = g.scale(sum, -0.3);
     g.output("y", scaled);
+    let z = g.input("z", shape);
+    let loss = g.mae(scaled, z);
+    g.output("loss", loss);
+    for gradient in g.gradients_of_scalar(loss, &[scaled]).into_iter().flatten() {
+        g.output("gradient", gradient);
+    }
     g
 }
 
