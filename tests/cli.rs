@@ -642,7 +642,10 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     fail(&format!("{train} --config {rgb} --steps 1"), &["8×8×1", "8×8×3"]);
     fs::write(folder.path("odd.json"), r#"{"sample_size": 8, "act_fn": "gelu"}"#).expect("it can be written");
     fail(&format!("{train} --config {} --steps 1", folder.text("odd.json")), &["act_fn", "gelu", "silu"]);
-    fail(&format!("train --data {out} --out {out} --config {config}"), &["holds no training images"]);
+    fail(&format!("train --data {out} --out {out} --config {config}"), &["run does not exist", "folder with data"]);
+    let pictures = folder.text("pictures");
+    fs::create_dir_all(folder.path("pictures").join("cat")).expect("a folder");
+    fail(&format!("train --data {pictures} --out {pictures}/run --steps 1"), &["pictures/run is inside", "outside"]);
     assert!(!folder.path("run").exists(), "nothing is written on failure");
 
     succeed(&format!("{train} --config {config} --steps 2 --batch 2"));
@@ -663,6 +666,17 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
         &["is not what the run was trained on", "40 images of 8×8×1", "42 images of 8×8×1"],
     );
     assert!(before == fs::read(folder.path("run").join("training_state.safetensors")).expect("the state"));
+    // The recipe's file decides nothing about steps already taken, nor does a new model replace a run.
+    let recipe = folder.path("run").join("recipe.toml");
+    let text = fs::read_to_string(&recipe).expect("the recipe");
+    fs::write(&recipe, text.replace("lr = ", "lr = 1")).expect("it can be written");
+    fail(&format!("{train} --resume --steps 4"), &["recipe.toml was changed", "`lr` is 0.001 in the run"]);
+    fs::write(&recipe, "").expect("it can be written");
+    fail(&format!("{train} --resume --steps 4"), &["recipe.toml was changed"]);
+    fs::write(&recipe, text).expect("it can be written");
+    let grey = golden_dir("grey");
+    fail(&format!("export --weights {grey} --out {out} --dtype f16"), &["folder of a training run"]);
+    fail(&format!("export --weights {out} --out {out} --dtype f16"), &["is what this works from"]);
     // A model without a run is somebody's work, too.
     fs::create_dir(folder.path("model")).expect("a folder");
     fs::write(folder.path("model").join("diffusion_pytorch_model.safetensors"), "precious").expect("a file");
@@ -745,6 +759,22 @@ fn results_do_not_replace_links() {
         &["link", "a device, a pipe or a link"],
     );
     assert_eq!(fs::read_to_string(folder.path("link")).expect("the link's target"), "precious");
+    // Nor do they replace what they are made from, or each other.
+    let input = folder.text("in.safetensors");
+    let golden = golden::dir("grey").join("predict.safetensors");
+    fs::copy(&golden, folder.path("in.safetensors")).expect("a copy");
+    let grey = golden_dir("grey");
+    fail(
+        &format!("predict --weights {grey} --input {input} --out {input}"),
+        &["in.safetensors is what this works from"],
+    );
+    assert!(fs::read(&golden).expect("the golden") == fs::read(&input).expect("the copy"));
+    fail(
+        &format!("sample --weights {grey} --count 1 --raw {grey}/config.json"),
+        &["config.json is what this works from"],
+    );
+    let two = folder.text("two");
+    fail(&format!("sample --weights {grey} --count 1 --raw {two} --out {two}"), &["two results would go to"]);
 }
 
 /// Ctrl-C in the middle of a long run saves it, and it can be resumed.

@@ -16,6 +16,7 @@ pub fn load_data(dir: &Path, config: &UnetConfig, split: Split) -> Result<Datase
     // The label that means none is the model's, not the data's.
     let classes = config.num_class_embeds.map_or(256, |rows| rows - usize::from(config.null_class.is_some()));
     let ([h, w], c) = (config.sample_size, config.channels);
+    check_folder(dir)?;
     if !data::is_idx(dir) && is_folder_of_pictures(dir) {
         if !matches!(c, 1 | 3) {
             return Err(format!("the model takes {c} channels, pictures have 1 or 3").into());
@@ -32,6 +33,14 @@ pub fn load_data(dir: &Path, config: &UnetConfig, split: Split) -> Result<Datase
         return Err(format!("{} has {dh}×{dw}×{dc} images, the model takes {h}×{w}×{c}", dir.display()).into());
     }
     Ok(dataset)
+}
+
+fn check_folder(dir: &Path) -> Result<(), Failure> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let what = if dir.exists() { "is a file" } else { "does not exist" };
+    Err(format!("{} {what}, expected a folder with data", dir.display()).into())
 }
 
 /// Numbers a folder's classes as the model does: by name where it has names, else in order.
@@ -58,6 +67,7 @@ fn is_folder_of_pictures(dir: &Path) -> bool {
 
 /// A new network for a data set: the widths of the digits' net, with the size, channels and classes of the data.
 pub fn suitable_net(dir: &Path) -> Result<UnetConfig, Failure> {
+    check_folder(dir)?;
     let (sides, channels, names) = if !data::is_idx(dir) && is_folder_of_pictures(dir) {
         let folder = ImageFolder::open(dir, Split::Train)?;
         let (common, grey) = folder.survey()?;

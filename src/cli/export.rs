@@ -1,7 +1,8 @@
 //! `export`: a model's folder with its numbers in another type.
 
-use super::Failure;
 use super::predictor::Predictor;
+use super::train::RUN_FILE;
+use super::{Failure, keep_inputs};
 use crate::checkpoint::{self, Checkpoint, Dtype, WEIGHTS_FILE};
 use crate::engine::Engine;
 use crate::model::step::prediction;
@@ -42,6 +43,10 @@ enum Target {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
+    keep_inputs(&[&args.weights], &args.out)?;
+    if args.out.join(RUN_FILE).exists() {
+        return Err(format!("{} is the folder of a training run: choose another --out", args.out.display()).into());
+    }
     let checkpoint = checkpoint::read_dir(&args.weights)?;
     let [h, w] = checkpoint.config.sample_size;
     let image = Shape::new(1, h, w, checkpoint.config.channels);

@@ -84,6 +84,19 @@ fn in_file(path: &Path, error: Failure) -> Failure {
     format!("{}: {error}", path.display()).into()
 }
 
+/// Refuses a result that would replace an input of its command: a file, or a file of a model's folder.
+fn keep_inputs(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
+    // What is not there yet is nobody's input.
+    let Ok(target) = std::fs::canonicalize(out) else { return Ok(()) };
+    let model_file = target.extension().is_some_and(|end| end == "json" || end == "safetensors");
+    for input in inputs.iter().filter_map(|input| std::fs::canonicalize(input).ok()) {
+        if target == input || (model_file && target.parent() == Some(&input)) {
+            return Err(format!("{} is what this works from: write the result elsewhere", out.display()).into());
+        }
+    }
+    Ok(())
+}
+
 /// Replaces a file, making its folder if need be; on failure what was there is still there.
 fn write_file(path: &Path, contents: Vec<u8>) -> Result<(), Failure> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,7 +1,7 @@
 //! `sample`: from noise to images.
 
 use super::batch::{images, labels};
-use super::{Failure, grid, in_file, open_engine, write_file};
+use super::{Failure, grid, in_file, keep_inputs, open_engine, write_file};
 use crate::checkpoint::{self, Checkpoint, TensorFile};
 use crate::diffusion::{SamplerConfig, SamplerKind, Spacing, Variance};
 use crate::engine::Choice;
@@ -259,7 +259,9 @@ fn check_outputs(args: &Args, config: &UnetConfig) -> Result<(), Failure> {
         return Err(format!("a PNG holds images of 1 or 3 channels, the model's have {channels}: use --raw").into());
     }
     let paths: Vec<&PathBuf> = [&args.out, &args.raw, &args.trace].into_iter().flatten().collect();
+    let inputs: Vec<&Path> = args.init.iter().chain([&args.weights]).map(PathBuf::as_path).collect();
     for (i, path) in paths.iter().enumerate() {
+        keep_inputs(&inputs, path)?;
         if paths[..i].contains(path) {
             let text = "expected --out, --raw and --trace to be different files";
             return Err(format!("two results would go to {}: {text}", path.display()).into());

@@ -61,6 +61,13 @@ impl Recipe {
         Self { options, scheduler, net, sample_every: 500, checkpoint_every: 1000, keep: 3 }
     }
 
+    /// Takes over what a run may change on its way, since it does not change the steps taken so far.
+    pub fn take_free(&mut self, other: &Self) {
+        self.options.steps = other.options.steps;
+        (self.sample_every, self.checkpoint_every, self.keep) =
+            (other.sample_every, other.checkpoint_every, other.keep);
+    }
+
     /// This recipe with the settings of `object`, which names some or all; `"none"` is null.
     ///
     /// # Errors

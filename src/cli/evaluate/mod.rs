@@ -4,7 +4,7 @@ mod bound;
 
 use super::dataset::load_data;
 use super::predictor::Predictor;
-use super::{Failure, open_engine, print, write_file};
+use super::{Failure, keep_inputs, open_engine, print, write_file};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{self, Dataset, Split};
 use crate::diffusion::{forward, posterior::Reading, schedule::Schedule};
@@ -38,7 +38,7 @@ pub struct Args {
     /// Diffusers folder with the model.
     #[arg(long)]
     weights: PathBuf,
-    /// Folder with a data set in MNIST's IDX format (plain or .gz).
+    /// Folder with the data: MNIST's IDX files, or pictures (see train --help).
     #[arg(long)]
     data: PathBuf,
     /// Where to compute: auto, gpu or cpu.
@@ -81,6 +81,12 @@ impl Mean {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
+    if let Some(path) = &args.out {
+        keep_inputs(&[&args.weights], path)?;
+        if path.is_dir() {
+            return Err(format!("{} is a folder, expected the name of a file", path.display()).into());
+        }
+    }
     let checkpoint = checkpoint::read_dir(&args.weights)?;
     let dataset = load_data(&args.data, &checkpoint.config, Split::Test)?;
     let count = args.images.map_or(dataset.len(), |images| images as usize);

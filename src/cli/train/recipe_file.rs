@@ -67,7 +67,8 @@ pub fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
     Ok(object)
 }
 
-fn parse(text: &str) -> Result<Map<String, Value>, Failure> {
+/// The settings that a recipe's text holds.
+pub fn parse(text: &str) -> Result<Map<String, Value>, Failure> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         format!("this is not TOML: line {line}: {}", error.message())

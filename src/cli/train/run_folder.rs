@@ -32,6 +32,9 @@ pub struct Progress {
     /// Number, size and hash of the images.
     #[serde(default)]
     pub data: Option<String>,
+    /// The text of the recipe these steps were taken by: the file beside can be edited.
+    #[serde(default)]
+    pub recipe: Option<String>,
 }
 
 /// A run's folder.
@@ -63,7 +66,17 @@ impl RunFolder {
         match &progress.options {
             Some(options) => recipe.options = options.clone(),
             None => {
-                recipe = recipe.with(&recipe_file::read(&path)?).map_err(|e| super::super::in_file(&path, e.into()))?
+                let base = recipe;
+                recipe = base.with(&recipe_file::read(&path)?).map_err(|e| super::super::in_file(&path, e.into()))?;
+                if let Some(text) = &progress.recipe {
+                    let mut taken = base.with(&recipe_file::parse(text)?)?;
+                    taken.take_free(&recipe);
+                    let differences = describe(&taken, &recipe);
+                    if !differences.is_empty() {
+                        let path = path.display();
+                        return Err(format!("{path} was changed after the run was saved: {differences}").into());
+                    }
+                }
             }
         }
         let mut written = recipe.clone();
@@ -99,8 +112,10 @@ impl RunFolder {
             state.insert_f32(name, &shape.0, values);
         }
         state.insert_i64("step", &[1], vec![i64::try_from(progress.step)?]);
-        files.push((RECIPE_FILE.to_owned(), recipe_file::to_toml(&self.recipe).into_bytes()));
-        files.push((RUN_FILE.to_owned(), serde_json::to_vec_pretty(progress)?));
+        let recipe = recipe_file::to_toml(&self.recipe);
+        let progress = Progress { recipe: Some(recipe.clone()), ..progress.clone() };
+        files.push((RECIPE_FILE.to_owned(), recipe.into_bytes()));
+        files.push((RUN_FILE.to_owned(), serde_json::to_vec_pretty(&progress)?));
         // Last, since it says which step all belong to.
         files.push((STATE_FILE.to_owned(), state.to_bytes(Dtype::F32)?));
         checkpoint::replace_files(&self.dir, &files)?;

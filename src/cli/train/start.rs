@@ -5,7 +5,7 @@ use super::recipe_file;
 use super::run_folder::{Progress, RUN_FILE, RunFolder, describe};
 use super::{Args, steps};
 use crate::checkpoint::{self, Checkpoint, WEIGHTS_FILE};
-use crate::data::{Dataset, Split};
+use crate::data::{self, Dataset, Split};
 use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::train::Recipe;
 use serde_json::{Map, Value, json};
@@ -73,8 +73,7 @@ fn resumed(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
     let (checkpoint, saved, progress) = RunFolder::read(&source)?;
     let recipe = saved.with(given)?;
     let mut fixed = recipe.clone();
-    fixed.options.steps = saved.options.steps;
-    (fixed.sample_every, fixed.checkpoint_every, fixed.keep) = (saved.sample_every, saved.checkpoint_every, saved.keep);
+    fixed.take_free(&saved);
     let differences = describe(&saved, &fixed);
     if !differences.is_empty() {
         let free = FREE.join(", ");
@@ -95,6 +94,13 @@ fn begun(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
     if let Some(file) = [WEIGHTS_FILE, CONFIG_FILE].iter().find(|file| args.out.join(file).exists()) {
         let text = format!("there is a {file} already, which training would overwrite: choose another --out");
         return Err(format!("{out}: {text}").into());
+    }
+    // A run has pictures of its own, which would be data the next time.
+    if !data::is_idx(&args.data)
+        && let (Ok(data), Ok(out_dir)) = (fs::canonicalize(&args.data), std::path::absolute(&args.out))
+        && (out_dir.starts_with(&data) || out_dir.starts_with(&args.data))
+    {
+        return Err(format!("{out} is inside {}: expected an --out outside the data", args.data.display()).into());
     }
     if let Some(dir) = &args.from {
         let checkpoint = checkpoint::read_dir(dir)?;
