@@ -3,7 +3,8 @@
 use super::model::{self, Model};
 use super::picture::{self, Samples};
 use super::{App, Shared, State, dom, engine, paint};
-use web_sys::HtmlProgressElement;
+use crate::web::models::Entry;
+use web_sys::{File, HtmlProgressElement};
 
 /// Where the models lie: index.html says it.
 fn base() -> String {
@@ -13,23 +14,9 @@ fn base() -> String {
 /// Fetches the list of models, then the one that the link names.
 pub async fn begin(app: Shared) {
     let list = model::list(&base()).await;
-    let mut page = app.borrow_mut();
-    match list {
-        Ok(models) => {
-            let select = dom::select("model");
-            select.set_text_content(None);
-            models.iter().for_each(|entry| dom::add_option(&select, &entry.name, &entry.title));
-            page.models = models;
-            if !page.models.iter().any(|entry| entry.name == page.state.model) {
-                let problem = page.unknown_model();
-                page.error(&problem);
-            }
-            select.set_value(&page.state.model);
-            let name = page.state.model.clone();
-            drop(page);
-            load(app, name).await;
-        }
-        Err(message) => page.cannot_load("", &message),
+    let name = app.borrow_mut().offer(list);
+    if let Some(name) = name {
+        load(app, name).await;
     }
 }
 
@@ -45,14 +32,7 @@ pub async fn retry(app: Shared) {
 
 /// Fetches a model and fits the page to it. Until it is there the present one stays; of two wishes the later one counts.
 pub async fn load(app: Shared, name: String) {
-    let mut page = app.borrow_mut();
-    let Some(entry) = page.models.iter().find(|entry| entry.name == name).cloned() else { return };
-    page.loading = Some(name.clone());
-    page.missing = None;
-    dom::set_shown("retry", false);
-    page.renew_buttons();
-    show_download(&entry.title, 0.0, None);
-    drop(page);
+    let Some(entry) = app.borrow_mut().expect(&name) else { return };
     let title = entry.title.clone();
     let progress = {
         let (app, name) = (app.clone(), name.clone());
@@ -64,32 +44,73 @@ pub async fn load(app: Shared, name: String) {
     };
     let fetched = Model::fetch(&base(), entry.clone(), progress).await;
     let samples = Samples::of(&entry).await;
+    let Some(file) = arrive(&app, &name, fetched, samples) else { return };
+    let shape = app.borrow().shape;
+    if let Ok(x_0) = picture::open(&file, shape).await {
+        app.borrow_mut().show_own(x_0);
+    }
+}
+
+/// Fits the page to what was fetched. Returns the visitor's own picture, if it is the one to be shown.
+fn arrive(app: &Shared, name: &str, fetched: Result<Model, String>, samples: Result<Samples, String>) -> Option<File> {
     let mut page = app.borrow_mut();
-    if page.loading.as_ref() != Some(&name) {
-        return;
+    if page.loading.as_deref() != Some(name) {
+        return None;
     }
     page.loading = None;
     hide_download();
-    match fetched {
-        Ok(model) => {
-            let first = page.model.is_none();
-            page.adopt(model, samples);
-            page.changed(&app);
-            let own = page.own.clone().filter(|_| page.state.picture.is_none());
-            drop(page);
-            if first {
-                engine::open(&app);
-            } else {
-                engine::choose(&app);
-            }
-            if let Some(file) = own {
-                let shape = app.borrow().shape;
-                if let Ok(x_0) = picture::open(&file, shape).await {
-                    app.borrow_mut().show_own(x_0);
+    let model = match fetched {
+        Ok(model) => model,
+        Err(message) => {
+            page.cannot_load(name, &message);
+            return None;
+        }
+    };
+    let first = page.model.is_none();
+    page.adopt(model, samples);
+    page.changed(app);
+    let own = page.own.clone().filter(|_| page.state.picture.is_none());
+    drop(page);
+    if first {
+        engine::open(app);
+    } else {
+        engine::choose(app);
+    }
+    own
+}
+
+impl App {
+    /// Offers the models of the list. Returns the name of the one to load.
+    fn offer(&mut self, list: Result<Vec<Entry>, String>) -> Option<String> {
+        match list {
+            Ok(models) => {
+                let select = dom::select("model");
+                select.set_text_content(None);
+                models.iter().for_each(|entry| dom::add_option(&select, &entry.name, &entry.title));
+                self.models = models;
+                if !self.models.iter().any(|entry| entry.name == self.state.model) {
+                    let problem = self.unknown_model();
+                    self.error(&problem);
                 }
+                select.set_value(&self.state.model);
+                Some(self.state.model.clone())
+            }
+            Err(message) => {
+                self.cannot_load("", &message);
+                None
             }
         }
-        Err(message) => page.cannot_load(&name, &message),
+    }
+
+    /// From now on a model is expected, if there is one of that name.
+    fn expect(&mut self, name: &str) -> Option<Entry> {
+        let entry = self.models.iter().find(|entry| entry.name == name).cloned()?;
+        self.loading = Some(name.to_owned());
+        self.missing = None;
+        dom::set_shown("retry", false);
+        self.renew_buttons();
+        show_download(&entry.title, 0.0, None);
+        Some(entry)
     }
 }
 
