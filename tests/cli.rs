@@ -874,7 +874,9 @@ fn bench_reports_every_case() {
             }
             let rate = number("batch") / number("ms") * 1e3;
             assert!((number("images_per_s") / rate - 1.0).abs() <= 1e-9, "{case}");
-            assert!(number("peak_bytes") <= 1.5 * number("live_bytes"), "{case}");
+            // On a GPU every parameter begins at a multiple of 256 bytes, and most of this net's are smaller than that.
+            let limit = if engine == "gpu" && case["work"] == "train" { 1.6 } else { 1.5 };
+            assert!(number("peak_bytes") <= limit * number("live_bytes"), "{case}");
             // From images per second follow the operations per image, which time does not change.
             let config = golden::checkpoint("grey").config;
             let operations = 2.0 * prediction(&config, Shape::new(1, 8, 8, 1)).multiply_adds() as f64;

@@ -43,7 +43,7 @@ enum Target {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    keep_inputs(&[&args.weights], &args.out)?;
+    keep_inputs(&[&args.weights], &args.out.join(WEIGHTS_FILE))?;
     if args.out.join(RUN_FILE).exists() {
         return Err(format!("{} is the folder of a training run: choose another --out", args.out.display()).into());
     }

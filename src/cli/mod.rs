@@ -86,8 +86,8 @@ fn in_file(path: &Path, error: Failure) -> Failure {
 
 /// Refuses a result that would replace an input of its command: a file, or a file of a model's folder.
 fn keep_inputs(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
-    // What is not there yet is nobody's input.
-    let Ok(target) = std::fs::canonicalize(out) else { return Ok(()) };
+    // What is not there yet is nobody's input, and a folder is refused elsewhere.
+    let Some(target) = std::fs::canonicalize(out).ok().filter(|target| target.is_file()) else { return Ok(()) };
     let model_file = target.extension().is_some_and(|end| end == "json" || end == "safetensors");
     for input in inputs.iter().filter_map(|input| std::fs::canonicalize(input).ok()) {
         if target == input || (model_file && target.parent() == Some(&input)) {

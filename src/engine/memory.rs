@@ -3,6 +3,9 @@
 use crate::graph::{Graph, Id, NodeKind};
 use crate::tensor::Shape;
 
+/// A free buffer at most this many times as large as a value may hold it.
+const LOOSEST_FIT: usize = 4;
+
 /// A plan: nodes whose values are never needed at the same time share a buffer.
 pub(super) struct Plan {
     /// The buffer of each node; dead nodes have none.
@@ -74,10 +77,13 @@ impl Plan {
         plan
     }
 
-    /// The free buffer that fits best, the largest one enlarged, or a new one.
+    /// The free buffer that fits best, the largest smaller one enlarged, or a new one. A small value does not keep a large
+    /// buffer from the large value that comes next.
     fn take(&mut self, free: &mut Vec<usize>, needed: usize) -> usize {
-        let fitting = (0..free.len()).filter(|&i| self.sizes[free[i]] >= needed).min_by_key(|&i| self.sizes[free[i]]);
-        let largest = (0..free.len()).max_by_key(|&i| self.sizes[free[i]]);
+        let size = |i: &usize| self.sizes[free[*i]];
+        let fits = |i: &usize| (needed..=LOOSEST_FIT * needed).contains(&size(i));
+        let fitting = (0..free.len()).filter(fits).min_by_key(size);
+        let largest = (0..free.len()).filter(|i| size(i) < needed).max_by_key(size);
         match fitting.or(largest) {
             Some(i) => {
                 let slot = free.swap_remove(i);
