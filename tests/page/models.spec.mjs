@@ -65,6 +65,7 @@ test("another model keeps what it can of the controls, and the link holds it", a
   const made = await colours(image(page, "Generated images"));
   expect(made).not.toEqual(noise);
   expect(made.some(([r, g]) => r !== g), "in colour").toBe(true);
+  await expect(page, "the address follows a moment later").toHaveURL(/picture=1&/);
   await page.reload();
   await expect(generate(page)).toBeEnabled();
   expect(await value(page, "model")).toBe("tiny");
