@@ -82,6 +82,11 @@ def main():
     scheduler = DDPMScheduler.from_pretrained(OUT / "here")
     save_file(three_steps(net, scheduler, 2), OUT / "here" / "steps.safetensors")
     net.save_pretrained(OUT / "there")
+    # diffusers notes where the model was loaded from: a path that means nothing elsewhere.
+    config = OUT / "there" / "config.json"
+    settings = json.loads(config.read_text())
+    settings.pop("_name_or_path", None)
+    config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     scheduler.save_pretrained(OUT / "there")
     save_file(three_steps(net, scheduler, 3), OUT / "there" / "steps.safetensors")
 
