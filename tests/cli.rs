@@ -693,6 +693,17 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
         .map(|line| json(line)["step"].as_u64().expect("a step"))
         .collect();
     assert_eq!(steps, [1, 10]);
+    // How samples are drawn is no part of the steps taken.
+    succeed(&format!("{train} --resume --steps 11 --set clip_sample=false"));
+    let scheduler = fs::read_to_string(folder.path("run").join("scheduler_config.json")).expect("the scheduler");
+    assert_eq!(json(&scheduler)["clip_sample"], false);
+    succeed(&format!("{train} --resume --steps 12"));
+    let scheduler = fs::read_to_string(folder.path("run").join("scheduler_config.json")).expect("the scheduler");
+    assert_eq!(json(&scheduler)["clip_sample"], false, "what was chosen stays");
+    let again = folder.text("again");
+    succeed(&format!("train --data {data} --from {out} --out {again} --engine cpu --steps 1 --set clip_sample=true"));
+    let scheduler = fs::read_to_string(folder.path("again").join("scheduler_config.json")).expect("the scheduler");
+    assert_eq!(json(&scheduler)["clip_sample"], true);
     let before = fs::read(folder.path("run").join("training_state.safetensors")).expect("the state");
     // A rate that no training survives ends it with a sentence; the run's files stay as they were.
     let hot = folder.text("hot");

@@ -75,7 +75,7 @@ fn what_the_model_does_not_allow_is_moved_and_said() {
     assert_eq!((state.t, state.steps, state.class), (1000, 1000, Class::Each));
     let mut state = State { class: Class::None, ..State::default() };
     assert_eq!(state.fit(Limits { none: false, ..LIMITS }).len(), 1);
-    assert_eq!(state.class, Class::Each);
+    assert_eq!((state.class, state.guidance), (Class::Each, 1.0), "nothing to guide away from");
     let mut state = State { picture: Some(7), ..State::default() };
     assert_eq!(state.fit(Limits { pictures: 4, ..LIMITS }), ["this model has pictures 0 to 3, not 7"]);
     assert_eq!(state.picture, Some(3));

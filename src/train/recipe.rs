@@ -42,7 +42,7 @@ const NET_KEYS: [&str; 19] = [
 pub struct Recipe {
     /// How the steps are taken.
     pub options: TrainOptions,
-    /// Noise schedule, what is predicted, and how samples are drawn (the last is not part of the file).
+    /// Noise schedule, what is predicted, and how samples are drawn (of the last only the clip is part of the file).
     pub scheduler: SchedulerConfig,
     /// The network.
     pub net: UnetConfig,
@@ -64,6 +64,7 @@ impl Recipe {
     /// Takes over what a run may change on its way, since it does not change the steps taken so far.
     pub fn take_free(&mut self, other: &Self) {
         self.options.steps = other.options.steps;
+        self.scheduler.clip_sample = other.scheduler.clip_sample;
         (self.sample_every, self.checkpoint_every, self.keep) =
             (other.sample_every, other.checkpoint_every, other.keep);
     }
@@ -112,8 +113,13 @@ impl Recipe {
         }
         let kinds: Vec<_> = BetaSchedule::ALL.iter().map(|&kind| (kind.name(), kind)).collect();
         let targets = [Prediction::Epsilon, Prediction::VPrediction].map(|target| (target.name(), target));
+        let prediction_type = f.choice("prediction", s.prediction_type, &targets);
+        // v gives an x̂_0 that needs no clip, and guidance suffers from one: the step keeps an ε that belongs to another x̂_0.
+        let usual_clip =
+            if prediction_type == s.prediction_type { s.clip_sample } else { prediction_type == Prediction::Epsilon };
         let scheduler = SchedulerConfig {
-            prediction_type: f.choice("prediction", s.prediction_type, &targets),
+            prediction_type,
+            clip_sample: f.boolean("clip_sample", usual_clip),
             beta_schedule: f.choice("beta_schedule", s.beta_schedule, &kinds),
             beta_start: number(&mut f, "beta_start", s.beta_start, 0.0, 1.0),
             beta_end: number(&mut f, "beta_end", s.beta_end, 0.0, 1.0),
@@ -195,6 +201,7 @@ impl Recipe {
             ("beta_start", json!(s.beta_start)),
             ("beta_end", json!(s.beta_end)),
             ("timesteps", json!(s.num_train_timesteps)),
+            ("clip_sample", json!(s.clip_sample)),
             ("sample_every", json!(self.sample_every)),
             ("checkpoint_every", json!(self.checkpoint_every)),
             ("keep", json!(self.keep)),

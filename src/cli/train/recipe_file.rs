@@ -10,7 +10,7 @@ use std::path::Path;
 pub const RECIPE_FILE: &str = "recipe.toml";
 
 /// What stands before a setting in a written recipe.
-const WORDS: [(&str, &str); 25] = [
+const WORDS: [(&str, &str); 26] = [
     ("steps", "How long.\n# Steps of the whole run, which the learning rate is laid out for; images per step."),
     ("seed", "Decides start values, order of the images, timesteps, noise, mirroring and dropped labels."),
     ("optimizer", "The optimizer.\n# adam, or adamw with its weight_decay."),
@@ -36,6 +36,7 @@ const WORDS: [(&str, &str); 25] = [
         "beta_schedule",
         "Noise over time: linear, scaled_linear or squaredcos_cap_v2 (which ignores beta_start and beta_end).",
     ),
+    ("clip_sample", "Whether samplers clip the predicted picture to the range of pixels; for v_prediction better not."),
     (
         "sample_every",
         "What is kept.\n# Steps between two pictures of samples, 0 for none; between two checkpoints; how many of these stay.",
@@ -209,6 +210,15 @@ mod tests {
         let options = &recipe.options;
         assert_eq!((options.loss, options.lr, options.beta1, options.seed), (Loss::L1, 2e-3, 0.8, 4));
         assert_eq!(recipe.net, UnetConfig { layers_per_block: 2, ..UnetConfig::digits() });
+        assert!(recipe.scheduler.clip_sample, "a predicted noise needs the clip");
+        for (prediction, clip, expected) in [("v_prediction", "", false), ("v_prediction", "clip_sample=true", true)] {
+            let mut object = Map::new();
+            let given = [format!("prediction={prediction}"), clip.to_owned()];
+            set(&mut object, &given[..1 + usize::from(!clip.is_empty())]).unwrap();
+            let unclipped = recipe.with(&object).unwrap();
+            assert_eq!(unclipped.scheduler.clip_sample, expected);
+            assert_eq!(unclipped.with(&Map::new()).unwrap(), unclipped, "what was chosen stays");
+        }
         assert!(set(&mut object, &["lr".to_owned()]).is_err());
     }
 }

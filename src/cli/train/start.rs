@@ -13,7 +13,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Settings that a resumed run may change, since they do not change the steps taken so far.
-const FREE: [&str; 4] = ["steps", "sample_every", "checkpoint_every", "keep"];
+const FREE: [&str; 5] = ["steps", "clip_sample", "sample_every", "checkpoint_every", "keep"];
 
 /// Everything a run needs before an engine is opened.
 pub struct Start {
@@ -70,7 +70,7 @@ fn resumed(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
             RunFolder::kept(&args.out, step)
         }
     };
-    let (checkpoint, saved, progress) = RunFolder::read(&source)?;
+    let (mut checkpoint, saved, progress) = RunFolder::read(&source)?;
     let recipe = saved.with(given)?;
     let mut fixed = recipe.clone();
     fixed.take_free(&saved);
@@ -82,6 +82,7 @@ fn resumed(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
         );
         return Err(text.into());
     }
+    checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
     Ok((checkpoint, recipe, Progress { options: None, ..progress }, Some(source)))
 }
 
@@ -103,18 +104,20 @@ fn begun(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
         return Err(format!("{out} is inside {}: expected an --out outside the data", args.data.display()).into());
     }
     if let Some(dir) = &args.from {
-        let checkpoint = checkpoint::read_dir(dir)?;
+        let mut checkpoint = checkpoint::read_dir(dir)?;
         let mut base = Recipe::new(checkpoint.config.clone());
         base.scheduler = checkpoint.scheduler.clone();
         let recipe = base.with(given)?;
         let mut inherited = base.clone();
         (inherited.net, inherited.scheduler) = (recipe.net.clone(), recipe.scheduler.clone());
+        inherited.scheduler.clip_sample = base.scheduler.clip_sample;
         let differences = describe(&base, &inherited);
         if !differences.is_empty() {
             let dir = dir.display();
             let text = format!("a run that starts from {dir} keeps its network and noise: {differences}");
             return Err(text.replace("in the run", "there").into());
         }
+        checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
         return Ok((checkpoint, recipe, Progress::default(), None));
     }
     // A recipe that says it all needs no look at the data.
