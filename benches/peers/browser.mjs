@@ -45,9 +45,9 @@ function prepare() {
   }
 }
 
-/** The page at /page/, the peers at /npm/ and /work/; the same again under /isolated/, where threads may share memory. */
+/** The page at /page/, the peers at /npm/ and their nets at /nets/; the same again under /isolated/, where threads may share memory. */
 function serve() {
-  const folders = { page: args.dist, npm: join(args.work, "node_modules"), work: args.work, peers: join(ROOT, "benches/peers") };
+  const folders = { page: args.dist, npm: join(args.work, "node_modules"), nets: args.work, peers: join(ROOT, "benches/peers") };
   const server = createServer((request, response) => {
     let path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
     const isolated = path.startsWith("/isolated/");
@@ -145,7 +145,7 @@ async function onTheCpu(url) {
   const found = {};
   const add = (name, value) => Number.isFinite(value) && (found[name] ??= []).push(value);
   const errors = {};
-  const grid = "#count=16&steps=10&sampler=ddim&engine=cpu&seed=1";
+  const grid = "#count=16&steps=10&sampler=ddim&guidance=1&engine=cpu&seed=1";
   for (let round = 0; round < rounds; round++) {
     note(`round ${round + 1} of ${rounds}`);
     const browser = await launch(false);
@@ -200,7 +200,7 @@ async function onTheGpu(url) {
 async function whatAVisitorWaitsFor(url) {
   const { predicted, generated } = await coldStart(url);
   const browser = await launch(false);
-  const run = await generate(browser, url, "#count=16&steps=50&sampler=ddim&engine=cpu&seed=1");
+  const run = await generate(browser, url, "#count=16&steps=50&sampler=ddim&guidance=1&engine=cpu&seed=1");
   await browser.close();
   console.log(`\nCold start from a local server: the network's first picture after ${predicted.toFixed(1)} s, a generated one (10 steps) after ${generated.toFixed(1)} s.`);
   console.log(`16 images, DDIM, 50 steps, CPU engine: ${run.seconds.toFixed(1)} s, ${ms(run.ms)} ms a step.`);

@@ -21,7 +21,7 @@ async function onnxruntime({ device, threads, batches, budget }) {
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = new URL("/npm/onnxruntime-web/dist/", location).href;
   if (threads > 1 && !crossOriginIsolated) throw new Error("threads need a page that is isolated");
-  const session = await ort.InferenceSession.create("/work/net.onnx", { executionProviders: [device] });
+  const session = await ort.InferenceSession.create("/nets/net.onnx", { executionProviders: [device] });
   const result = {};
   for (const n of batches) {
     const feeds = {
@@ -41,7 +41,7 @@ async function jax({ device, batches, budget }) {
   defaultDevice(device);
   const result = {};
   for (const n of batches) {
-    const file = await fetch(`/work/plain${n}.onnx`);
+    const file = await fetch(`/nets/plain${n}.onnx`);
     const model = new ONNXModel(new Uint8Array(await file.arrayBuffer()));
     const net = jit((sample, timestep, class_labels) => model.run({ sample, timestep, class_labels }).eps);
     const [x, t, c] = [
