@@ -1,4 +1,5 @@
-// y[n, i, j, o] = b[o] + Σ_{u, v, c} x[n, i·s + u − p, j·s + v − p, c] · w[u, v, c, o], zero outside x.
+// y[n, i, j, o] = b[o] + Σ_{u, v, c} x[n, i·s + u − p, j·s + v − p, c] · w[u, v, c, o], zero outside x, where x may
+// stand for x upsampled by two, or for x and a skip connection side by side; a residual may be added.
 // Dispatch: one invocation per four neighbouring pixels and two vec4s of output channels, 64 in a workgroup.
 //
 // An implicit matrix product: pixels × (taps · input channels) × output channels. The pixels' places are worked out
@@ -6,7 +7,7 @@
 
 struct Params {
     n: u32,
-    h: u32, // extents of x
+    h: u32, // extents of what is convolved
     w: u32,
     ci: u32,
     out_h: u32, // extents of y
@@ -17,18 +18,24 @@ struct Params {
     stride: u32,
     padding: u32, // zeros before the first row and column
     bias_step: u32, // vec4s from one image's bias to the next, 0 for one bias for all
+    upsample: u32, // 1: x has half the extents, and each of its pixels is met four times
+    from_x: u32, // channels that come from x, whole vec4s of them where the rest come from the skip connection
+    residual: u32, // 1: the residual is added
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, ci]
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>; // [kh, kw, ci, co]
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [1 or N, 1, 1, co]
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [N, out_h, out_w, co]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, from_x], or [N, H/2, W/2, from_x]
+@group(0) @binding(2) var<storage, read> skip: array<vec4<f32>>; // [N, H, W, ci − from_x], unless that is none
+@group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>; // [kh, kw, ci, co]
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>; // [1 or N, 1, 1, co]
+@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [N, out_h, out_w, co], if there is one
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [N, out_h, out_w, co]
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let item = gid.x + gid.y * groups.x * 64u;
     let ci4 = (p.ci + 3u) / 4u;
+    let x4 = (p.from_x + 3u) / 4u;
     let co4 = (p.co + 3u) / 4u;
     let co8 = (p.co + 7u) / 8u;
     let pixels = p.n * p.out_h * p.out_w;
@@ -54,21 +61,52 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
     var b1 = bias[bb.y];
     var b2 = bias[bb.z];
     var b3 = bias[bb.w];
+    if (p.residual == 1u) {
+        let ra = pixel * co4 + qa;
+        let rb = pixel * co4 + qb;
+        a0 += residual[ra.x];
+        a1 += residual[ra.y];
+        a2 += residual[ra.z];
+        a3 += residual[ra.w];
+        b0 += residual[rb.x];
+        b1 += residual[rb.y];
+        b2 += residual[rb.z];
+        b3 += residual[rb.w];
+    }
+    let up = vec4<u32>(p.upsample);
+    let image = n * (p.h >> p.upsample);
     var tap = 0u; // first row of the tap in w
     for (var u = 0u; u < p.kernel_h; u++) {
         for (var v = 0u; v < p.kernel_w; v++) {
             let inside = (row + u < vec4<u32>(p.h)) & (column + v < vec4<u32>(p.w));
-            let place = ((n * p.h + row + u) * p.w + column + v) * ci4;
-            let at = select(vec4<u32>(0u), place, inside);
+            let place = (image + ((row + u) >> up)) * (p.w >> p.upsample) + ((column + v) >> up);
+            let there = select(vec4<u32>(0u), place, inside);
+            let at = there * x4;
+            let beside = there * (ci4 - x4) - x4; // the channels of the skip connection come after those of x
             for (var c = 0u; c < ci4; c++) {
                 // Where x is filled up with zeros, any row of w will do.
                 let r = (tap + min(4u * c + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.ci - 1u))) * co4;
                 let wa = mat4x4<f32>(weight[r.x + qa], weight[r.y + qa], weight[r.z + qa], weight[r.w + qa]);
                 let wb = mat4x4<f32>(weight[r.x + qb], weight[r.y + qb], weight[r.z + qb], weight[r.w + qb]);
-                let x0 = select(vec4<f32>(0.0), x[at.x + c], inside.x);
-                let x1 = select(vec4<f32>(0.0), x[at.y + c], inside.y);
-                let x2 = select(vec4<f32>(0.0), x[at.z + c], inside.z);
-                let x3 = select(vec4<f32>(0.0), x[at.w + c], inside.w);
+                var x0: vec4<f32>;
+                var x1: vec4<f32>;
+                var x2: vec4<f32>;
+                var x3: vec4<f32>;
+                if (c < x4) {
+                    x0 = x[at.x + c];
+                    x1 = x[at.y + c];
+                    x2 = x[at.z + c];
+                    x3 = x[at.w + c];
+                } else {
+                    x0 = skip[beside.x + c];
+                    x1 = skip[beside.y + c];
+                    x2 = skip[beside.z + c];
+                    x3 = skip[beside.w + c];
+                }
+                x0 = select(vec4<f32>(0.0), x0, inside.x);
+                x1 = select(vec4<f32>(0.0), x1, inside.y);
+                x2 = select(vec4<f32>(0.0), x2, inside.z);
+                x3 = select(vec4<f32>(0.0), x3, inside.w);
                 a0 += wa * x0;
                 a1 += wa * x1;
                 a2 += wa * x2;

@@ -1,4 +1,5 @@
-// y[n, i, j, o] = b[o] + Σ_{u, v, c} x[n, i·s + u − p, j·s + v − p, c] · w[u, v, c, o], zero outside x.
+// y[n, i, j, o] = b[o] + Σ_{u, v, c} x[n, i·s + u − p, j·s + v − p, c] · w[u, v, c, o], zero outside x, where x may
+// stand for x upsampled by two, or for x and a skip connection side by side; a residual may be added.
 // Dispatch: one workgroup of 64 per 128 neighbouring pixels and eight vec4s of output channels.
 //
 // conv2d.wgsl for GPUs with fast workgroup memory and enough work to fill them. For each tap and each four vec4s of
@@ -7,7 +8,7 @@
 
 struct Params {
     n: u32,
-    h: u32, // extents of x
+    h: u32, // extents of what is convolved
     w: u32,
     ci: u32,
     out_h: u32, // extents of y
@@ -18,13 +19,18 @@ struct Params {
     stride: u32,
     padding: u32, // zeros before the first row and column
     bias_step: u32, // vec4s from one image's bias to the next, 0 for one bias for all
+    upsample: u32, // 1: x has half the extents, and each of its pixels is met four times
+    from_x: u32, // channels that come from x, whole vec4s of them where the rest come from the skip connection
+    residual: u32, // 1: the residual is added
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, ci]
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>; // [kh, kw, ci, co]
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [1 or N, 1, 1, co]
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [N, out_h, out_w, co]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [N, H, W, from_x], or [N, H/2, W/2, from_x]
+@group(0) @binding(2) var<storage, read> skip: array<vec4<f32>>; // [N, H, W, ci − from_x], unless that is none
+@group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>; // [kh, kw, ci, co]
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>; // [1 or N, 1, 1, co]
+@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [N, out_h, out_w, co], if there is one
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [N, out_h, out_w, co]
 
 const OUTSIDE = 0xffffffffu;
 
@@ -39,6 +45,7 @@ fn main(
 ) {
     let item = group.x + group.y * groups.x;
     let ci4 = (p.ci + 3u) / 4u;
+    let x4 = (p.from_x + 3u) / 4u;
     let co4 = (p.co + 3u) / 4u;
     let co32 = (p.co + 31u) / 32u;
     let pixels = p.n * p.out_h * p.out_w;
@@ -63,6 +70,11 @@ fn main(
         column[i] = (pixel % p.out_w) * p.stride - p.padding;
         a[i] = bias[image[i] * p.bias_step + min(qa, co4 - 1u)];
         b[i] = bias[image[i] * p.bias_step + min(qb, co4 - 1u)];
+        if (p.residual == 1u) {
+            a[i] += residual[pixel * co4 + min(qa, co4 - 1u)];
+            b[i] += residual[pixel * co4 + min(qb, co4 - 1u)];
+        }
+        image[i] *= p.h >> p.upsample; // its first row in x
     }
 
     var tap = 0u; // first row of the tap in w
@@ -71,14 +83,22 @@ fn main(
             var at: array<u32, 8>;
             for (var i = 0u; i < 8u; i++) {
                 let inside = row[i] + u < p.h && column[i] + v < p.w;
-                at[i] = select(OUTSIDE, ((image[i] * p.h + row[i] + u) * p.w + column[i] + v) * ci4, inside);
+                let there = image[i] + ((row[i] + u) >> p.upsample);
+                at[i] = select(OUTSIDE, there * (p.w >> p.upsample) + ((column[i] + v) >> p.upsample), inside);
             }
             for (var c = 0u; c < ci4; c += 4u) {
                 workgroupBarrier(); // the tiles before have been used
                 let q = min(c + lane, ci4 - 1u); // beyond the last one w is zero
                 for (var i = 0u; i < 8u; i++) {
                     let inside = at[i] != OUTSIDE;
-                    xs[129u * lane + mine + 16u * i] = select(vec4<f32>(0.0), x[select(0u, at[i] + q, inside)], inside);
+                    let there = select(0u, at[i], inside);
+                    var value: vec4<f32>;
+                    if (q < x4) {
+                        value = x[there * x4 + q];
+                    } else {
+                        value = skip[there * (ci4 - x4) + q - x4];
+                    }
+                    xs[129u * lane + mine + 16u * i] = select(vec4<f32>(0.0), value, inside);
                 }
                 for (var half = 0u; half < 2u; half++) {
                     let channel = 4u * c + 8u * half + t / 8u;

@@ -7,8 +7,6 @@ struct Params {
     pixels: u32, // H·W
     c: u32,
     groups: u32,
-    eps: f32, // used by the statistics
-    silu: u32, // used by the normalisation
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -5,7 +5,7 @@ mod support;
 
 use noisette::checkpoint;
 use noisette::engine::cpu::interpret;
-use noisette::graph::{Graph, NodeKind};
+use noisette::graph::{Graph, Node, NodeKind};
 use noisette::model::config::UnetConfig;
 use noisette::model::step::training_loss;
 use noisette::model::unet::unet;
@@ -43,9 +43,19 @@ fn same(name: &str, plain: &Graph, fused: &Graph, leaves: &HashMap<String, Vec<f
     }
 }
 
+/// How often each op is computed.
+fn ops(graph: &Graph) -> HashMap<&'static str, usize> {
+    let mut counts = HashMap::new();
+    for (node, live) in graph.nodes().iter().zip(graph.live()) {
+        if let (NodeKind::Op { op, .. }, true) = (&node.kind, live) {
+            *counts.entry(op.name()).or_default() += 1;
+        }
+    }
+    counts
+}
+
 fn computed(graph: &Graph) -> usize {
-    let nodes = graph.nodes().iter().zip(graph.live());
-    nodes.filter(|(node, live)| *live && matches!(node.kind, NodeKind::Op { .. })).count()
+    ops(graph).values().sum()
 }
 
 #[test]
@@ -75,10 +85,22 @@ fn unets_keep_their_results_and_lose_work() {
         let graph = plain(&config);
         let fused = fuse(&graph);
         same(name, &graph, &fused, &leaves(&graph));
+        let named = |ending: &str| graph.parameters().iter().filter(|spec| spec.name.ends_with(ending)).count();
+        let (blocks, attentions) = (named("conv2.weight"), named("to_q.weight"));
+        // A skip connection that does not begin on a vec4 is joined as before.
+        let is_join = |node: &&Node| matches!(&node.kind, NodeKind::Op { op, .. } if op.name() == "concat");
+        let begins_vec4 = |node: &&Node| graph.shape(node.inputs()[0]).c().is_multiple_of(4);
+        let joins = graph.nodes().iter().filter(is_join).filter(begins_vec4).count();
+        let wide = ops(&graph)["upsample"];
+        assert!(blocks >= 6 && attentions >= 2 && joins >= 3 && wide >= 1, "{name} has something to fuse");
         // Each residual block loses the SiLU of both norms; adding the time becomes two tiny ops instead of one pass.
-        let blocks = graph.parameters().iter().filter(|spec| spec.name.ends_with("conv2.weight")).count();
-        assert!(blocks >= 6, "{name} has residual blocks");
-        assert_eq!(computed(&fused), computed(&graph) - 2 * blocks - 1 + blocks, "{name}: ops of the fused graph");
+        let mut expected = computed(&graph) - 2 * blocks - 1 + blocks;
+        // Residuals (and the class) are added by the convolutions before them, skip connections and upsampled images are
+        // read in place.
+        expected -= usize::from(config.num_class_embeds.is_some()) + blocks + attentions + joins + wide;
+        assert_eq!(computed(&fused), expected, "{name}: ops of the fused graph");
+        assert_eq!(ops(&fused).get("concat").copied().unwrap_or(0), ops(&graph)["concat"] - joins, "{name}");
+        assert!(!ops(&fused).contains_key("upsample"), "{name}");
 
         let shape = Shape::new(2, 8, 8, config.channels);
         let (mut graph, loss) = training_loss(&config, shape, false);
@@ -105,6 +127,25 @@ fn equal_and_dead_nodes_go() {
     let fused = fuse(&g);
     assert_eq!(fused.nodes().len(), 3, "x, silu(x), silu(x) + silu(x)");
     same("equal nodes", &g, &fused, &leaves(&g));
+}
+
+#[test]
+fn what_others_read_is_not_taken_apart() {
+    let mut g = Graph::new();
+    let [x, skip] = ["x", "skip"].map(|name| g.input(name, Shape::new(2, 3, 2, 4)));
+    let [w, wide_w] = [("w", 4), ("wide_w", 8)].map(|(name, ci)| g.input(name, Shape::new(3, 3, ci, 4)));
+    let b = g.input("b", Shape::vector(4));
+    let joined = g.concat(x, skip);
+    let up = g.upsample(x);
+    let h = g.conv2d(joined, wide_w, b, 1, (1, 1));
+    let sum = g.add(h, x);
+    let wide = g.conv2d(up, w, b, 1, (1, 1));
+    for (name, id) in [("joined", joined), ("up", up), ("h", h), ("sum", sum), ("wide", wide)] {
+        g.output(name, id);
+    }
+    let fused = fuse(&g);
+    assert_eq!(ops(&fused), ops(&g), "nothing could be fused");
+    same("values read twice", &g, &fused, &leaves(&g));
 }
 
 #[test]

@@ -20,10 +20,10 @@ use pollster::block_on;
 use support::{compare, gpu};
 
 /// Dispatches of one run, at most. Whoever needs fewer lowers the number.
-const PREDICTION: usize = 160;
-const SAMPLING_STEP: usize = 161;
-const GUIDED_STEP: usize = 174;
-const TRAINING_STEP: usize = 898;
+const PREDICTION: usize = 136;
+const SAMPLING_STEP: usize = 137;
+const GUIDED_STEP: usize = 150;
+const TRAINING_STEP: usize = 882;
 
 fn digits() -> (UnetConfig, Shape) {
     let config = UnetConfig::digits();

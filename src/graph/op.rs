@@ -103,14 +103,17 @@ pub fn index(shape: Shape, n: usize, h: usize, w: usize, c: usize) -> usize {
 
 /// How the GPU computes an op: one shader, its parameters, how many workgroups.
 ///
-/// Bindings follow one rule: 0 is `Params` (uniform), then the inputs in order, then the output. Every buffer is an
-/// `array<vec4<f32>>` over the channel axis, filled up to a multiple of four with zeros.
+/// Bindings follow one rule: 0 is `Params` (uniform), then the inputs in order (or as [`Dispatch::operands`] says), then the
+/// output. Every buffer is an `array<vec4<f32>>` over the channel axis, filled up to a multiple of four with zeros.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
     /// Stem of the file in `shaders/`.
     pub shader: &'static str,
     /// The bytes of `Params`, a struct of u32 and f32 scalars.
     pub params: Vec<u8>,
+    /// The input bound in each place, if not simply all in order: a kernel whose operand is missing is given another one
+    /// there and told in `Params` not to look at it.
+    pub operands: Option<Vec<usize>>,
     /// Workgroups to launch in all; the engine folds them into y when there are more than 65 535.
     pub workgroups: usize,
 }
@@ -126,7 +129,15 @@ impl Dispatch {
 
     /// A given number of workgroups.
     pub fn groups(shader: &'static str, params: &impl bytemuck::NoUninit, workgroups: usize) -> Self {
-        Self { shader, params: bytemuck::bytes_of(params).to_vec(), workgroups }
+        Self { shader, params: bytemuck::bytes_of(params).to_vec(), operands: None, workgroups }
+    }
+
+    /// What is bound of these inputs, in order.
+    pub fn bound<T: Clone>(&self, inputs: &[T]) -> Vec<T> {
+        match &self.operands {
+            Some(operands) => operands.iter().map(|&i| inputs[i].clone()).collect(),
+            None => inputs.to_vec(),
+        }
     }
 }
 

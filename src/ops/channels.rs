@@ -18,7 +18,7 @@ struct ConcatParams {
 
 /// `[N, H, W, Ca]`, `[N, H, W, Cb]` → `[N, H, W, Ca + Cb]`.
 #[derive(Debug)]
-struct Concat;
+pub(super) struct Concat;
 
 impl Concat {
     fn reference<T: Float>(&self, inputs: &[View<T>], out_shape: Shape, out: &mut [T]) {

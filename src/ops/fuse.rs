@@ -1,16 +1,21 @@
 //! Rewrites that make a finished graph cheaper and leave its results as they are (`tests/fuse.rs` compares).
 //!
-//! - a convolution followed by the time embedding: one convolution whose bias is each image's own;
+//! - a convolution and the time embedding after it: one convolution whose bias is each image's own;
+//! - a convolution and the residual added to it: one convolution that begins with the residual;
+//! - upsampling and the convolution after it: one convolution that meets each pixel four times;
+//! - a skip connection joined to an image that only norms and convolutions read: they read the two as one;
 //! - group norm followed by SiLU, where nothing else reads the norm: one pass;
 //! - equal nodes become one, nodes that nothing depends on go.
 //!
 //! Differentiate first, fuse then: gradients are written in terms of the plain ops.
 
+use super::channels::Concat;
 use super::conv2d::Conv2d;
-use super::group_norm::GroupNorm;
+use super::group_norm::{GroupNorm, GroupNormStats};
+use super::resample::Upsample;
 use super::silu::Silu;
 use super::sums::AddChannels;
-use crate::graph::{Graph, Id, Node, NodeKind, Op};
+use crate::graph::{Add, Graph, Id, Node, NodeKind, Op};
 use std::any::Any;
 use std::collections::HashMap;
 
@@ -18,13 +23,20 @@ use std::collections::HashMap;
 pub fn fuse(graph: &Graph) -> Graph {
     let live = graph.live();
     let mut readers = vec![0usize; graph.nodes().len()];
+    let mut joins = vec![0usize; graph.nodes().len()];
     for (node, _) in graph.nodes().iter().zip(&live).filter(|(_, live)| **live) {
         node.inputs().iter().for_each(|id| readers[id.index()] += 1);
+        if as_op::<Conv2d>(node).is_some()
+            || as_op::<GroupNorm>(node).is_some()
+            || as_op::<GroupNormStats>(node).is_some()
+        {
+            joins[node.inputs()[0].index()] += 1;
+        }
     }
     let kept = graph.outputs().iter().map(|(_, id)| id).chain(graph.assigns().iter().map(|(_, value)| value));
     kept.for_each(|id| readers[id.index()] += 1);
 
-    let mut rewrite = Rewrite { old: graph, readers, new: Graph::new(), seen: HashMap::new(), ids: Vec::new() };
+    let mut rewrite = Rewrite { old: graph, readers, joins, new: Graph::new(), seen: HashMap::new(), ids: Vec::new() };
     for (node, live) in graph.nodes().iter().zip(live) {
         let id = if live || node.leaf_name().is_some() { Some(rewrite.node(node)) } else { None };
         rewrite.ids.push(id);
@@ -45,6 +57,8 @@ struct Rewrite<'a> {
     old: &'a Graph,
     /// For each old node, how many read it.
     readers: Vec<usize>,
+    /// For each old node, how many read it as their first input and could read two halves of it instead.
+    joins: Vec<usize>,
     new: Graph,
     /// New nodes by what they are.
     seen: HashMap<(String, Vec<Id>), Id>,
@@ -74,7 +88,9 @@ impl Rewrite<'_> {
                 *self.seen.entry(key).or_insert_with(|| self.new.constant(*value, node.shape))
             }
             NodeKind::Op { op, inputs } => {
-                if let Some(fused) = self.time_into_bias(node).or_else(|| self.silu_into_norm(node)) {
+                let fused = self.time_into_bias(node).or_else(|| self.residual_into_convolution(node));
+                let fused = fused.or_else(|| self.silu_into_norm(node)).or_else(|| self.source_into_op(node));
+                if let Some(fused) = fused {
                     return fused;
                 }
                 let inputs: Vec<Id> = inputs.iter().map(|&id| self.id(id)).collect();
@@ -84,29 +100,97 @@ impl Rewrite<'_> {
         }
     }
 
+    /// The two halves of x, if x is joined from two and all who read it can read those instead.
+    fn halves(&self, x: Id) -> Option<[Id; 2]> {
+        let (_, &[image, skip]) = as_op::<Concat>(self.old.node(x))? else { return None };
+        let whole = self.old.shape(image).c().is_multiple_of(4);
+        (whole && self.joins[x.index()] == self.readers[x.index()]).then_some([image, skip])
+    }
+
+    /// A convolution that takes what x is made of, where nobody else needs x.
+    fn convolution(&mut self, node: &Node) -> Option<(Conv2d, Vec<Id>)> {
+        let (conv, &[x, w, b]) = as_op::<Conv2d>(node)? else { return None };
+        let mut conv = *conv;
+        let mut inputs = vec![x];
+        if let Some((_, &[small])) = as_op::<Upsample>(self.old.node(x))
+            && self.readers[x.index()] == 1
+        {
+            (conv.upsample, inputs) = (true, vec![small]);
+        } else if let Some(parts) = self.halves(x) {
+            (conv.skip, inputs) = (true, parts.to_vec());
+        }
+        inputs.extend([w, b]);
+        Some((conv, inputs.into_iter().map(|id| self.id(id)).collect()))
+    }
+
+    /// A convolution or a norm of what x is made of.
+    fn source_into_op(&mut self, node: &Node) -> Option<Id> {
+        let halves = node.inputs().first().and_then(|&x| self.halves(x));
+        if let (Some((stats, _)), Some(halves)) = (as_op::<GroupNormStats>(node), halves) {
+            let stats = GroupNormStats { skip: true, ..*stats };
+            return Some(self.shared(stats, &halves.map(|id| self.id(id))));
+        }
+        if let (Some((norm, inputs)), Some(_)) = (self.norm(node), halves) {
+            return Some(self.shared(norm, &inputs));
+        }
+        let (conv, inputs) = self.convolution(node)?;
+        Some(self.shared(conv, &inputs))
+    }
+
+    /// A node of this op, unless there is an equal one.
+    fn shared(&mut self, op: impl Op, inputs: &[Id]) -> Id {
+        let key = (format!("{op:?}"), inputs.to_vec());
+        *self.seen.entry(key).or_insert_with(|| self.new.apply(op, inputs))
+    }
+
     /// conv2d(x, w, b) + e → conv2d(x, w, b + e).
     fn time_into_bias(&mut self, node: &Node) -> Option<Id> {
         let (_, &[sum, e]) = as_op::<AddChannels>(node)? else { return None };
-        let (conv, &[x, w, b]) = as_op::<Conv2d>(self.old.node(sum))? else { return None };
-        if self.readers[sum.index()] != 1 || self.old.shape(b).n() != 1 {
+        if self.readers[sum.index()] != 1 {
             return None;
         }
-        let (conv, n) = (conv.conv, self.old.shape(e).n());
-        let [x, w, b, e] = [x, w, b, e].map(|id| self.id(id));
-        let each = self.new.repeat_images(b, n);
-        let bias = self.new.add(each, e);
-        Some(self.new.conv2d(x, w, bias, conv.stride, conv.padding))
+        let (conv, mut inputs) = self.convolution(self.old.node(sum))?;
+        let (b, n) = (inputs.last_mut()?, self.old.shape(e).n());
+        if self.new.shape(*b).n() != 1 {
+            return None;
+        }
+        let each = self.new.repeat_images(*b, n);
+        *b = self.new.add(each, self.ids[e.index()]?);
+        Some(self.new.apply(conv, &inputs))
+    }
+
+    /// conv2d(x, w, b) + r, or r + conv2d(x, w, b) → one convolution.
+    fn residual_into_convolution(&mut self, node: &Node) -> Option<Id> {
+        let (_, &[first, second]) = as_op::<Add>(node)? else { return None };
+        [(second, first), (first, second)].into_iter().find_map(|(sum, residual)| {
+            if self.readers[sum.index()] != 1 {
+                return None;
+            }
+            let (conv, mut inputs) = self.convolution(self.old.node(sum))?;
+            inputs.push(self.id(residual));
+            Some(self.new.apply(Conv2d { residual: true, ..conv }, &inputs))
+        })
+    }
+
+    /// A group norm that takes what x is made of, where nobody else needs x.
+    fn norm(&self, node: &Node) -> Option<(GroupNorm, Vec<Id>)> {
+        let (norm, inputs) = as_op::<GroupNorm>(node)?;
+        let mut norm = *norm;
+        let mut inputs = inputs.to_vec();
+        if let Some(halves) = self.halves(inputs[0]) {
+            norm.skip = true;
+            inputs.splice(..1, halves);
+        }
+        Some((norm, inputs.into_iter().map(|id| self.id(id)).collect()))
     }
 
     /// silu(group_norm(…)) → one pass, unless somebody else reads the norm.
     fn silu_into_norm(&mut self, node: &Node) -> Option<Id> {
         let (_, &[norm]) = as_op::<Silu>(node)? else { return None };
-        let (op, inputs) = as_op::<GroupNorm>(self.old.node(norm))?;
         if self.readers[norm.index()] != 1 {
             return None;
         }
-        let groups = op.groups;
-        let inputs: Vec<Id> = inputs.iter().map(|&id| self.id(id)).collect();
-        Some(self.new.apply(GroupNorm { groups, silu: true }, &inputs))
+        let (norm, inputs) = self.norm(self.old.node(norm))?;
+        Some(self.shared(GroupNorm { silu: true, ..norm }, &inputs))
     }
 }

@@ -26,7 +26,7 @@ impl Params {
 
 /// `[N, H, W, C]` → `[N, 2H, 2W, C]`: y[i, j] = x[⌊i/2⌋, ⌊j/2⌋].
 #[derive(Debug)]
-struct Upsample;
+pub(super) struct Upsample;
 
 impl Upsample {
     fn reference<T: Float>(&self, inputs: &[View<T>], y: Shape, out: &mut [T]) {

@@ -151,6 +151,38 @@ pub fn all() -> Vec<Case> {
         let leaves = [(x, Normal(1.0)), (w, Normal(0.5)), (s(x.n(), 1, 1, w.c()), Normal(1.0))];
         r.row("conv2d", &leaves, |g, l| g.conv2d(l[0], l[1], l[2], 1, (w.n() / 2, w.n() / 2)));
     }
+    // What fuse lets a convolution do besides: an upsampled image, a skip connection, a residual, on every way it may go.
+    for (x, w) in [(s(2, 3, 5, 6), s(3, 3, 6, 7)), (s(3, 3, 2, 32), s(3, 3, 32, 16))] {
+        let vector = Shape::vector(w.c());
+        r.row("conv2d of an upsampled image", &[(x, Data), (w, Data), (vector, Data)], |g, l| {
+            let wide = g.upsample(l[0]);
+            g.conv2d(wide, l[1], l[2], 1, (1, 1))
+        });
+        r.fuse_last();
+    }
+    for (a, b, k, co) in [(8, 5, 1, 6), (4, 6, 3, 9), (16, 32, 3, 16), (36, 28, 1, 33), (16, 16, 1, 16)] {
+        let (a, b, w) = (s(2, 7, 5, a), s(2, 7, 5, b), s(k, k, a + b, co));
+        r.row("conv2d of two", &[(a, Data), (b, Data), (w, Data), (Shape::vector(co), Data)], |g, l| {
+            let joined = g.concat(l[0], l[1]);
+            g.conv2d(joined, l[2], l[3], 1, (k / 2, k / 2))
+        });
+        r.fuse_last();
+    }
+    for (x, w, stride) in [
+        (s(2, 5, 7, 3), s(3, 3, 3, 6), 2),
+        (s(3, 9, 5, 16), s(3, 3, 16, 16), 1),
+        (s(9, 4, 3, 16), s(3, 3, 16, 48), 1),
+        (s(3, 11, 4, 8), s(1, 1, 8, 10), 1),
+        (s(2, 19, 4, 8), s(1, 1, 8, 16), 1),
+    ] {
+        let vector = Shape::vector(w.c());
+        let y = s(x.n(), x.h().div_ceil(stride), x.w().div_ceil(stride), w.c());
+        r.row("conv2d with a residual", &[(x, Data), (w, Data), (vector, Data), (y, Data)], |g, l| {
+            let h = g.conv2d(l[0], l[1], l[2], stride, (w.n() / 2, w.n() / 2));
+            g.add(h, l[3])
+        });
+        r.fuse_last();
+    }
     r.row("linear", &[(s(3, 1, 1, 7), Normal(1.0))], |g, l| g.linear("fc", l[0], 5));
 
     for (x, groups) in [
@@ -178,6 +210,23 @@ pub fn all() -> Vec<Case> {
         });
         r.fuse_last();
     }
+
+    for (a, b, groups) in [(s(2, 3, 5, 8), s(2, 3, 5, 4), 3), (s(2, 9, 8, 4), s(2, 9, 8, 6), 2)] {
+        let affine = Shape::vector(a.c() + b.c());
+        r.row("group_norm of two", &[(a, Data), (b, Data), (affine, Data), (affine, Data)], |g, l| {
+            let joined = g.concat(l[0], l[1]);
+            g.group_norm(joined, l[2], l[3], groups, 1e-2)
+        });
+        r.fuse_last();
+    }
+    // Images so few and large that threads share one.
+    let (a, b, affine) = (s(2, 33, 32, 8), s(2, 33, 32, 8), Shape::vector(16));
+    r.row("group_norm of two", &[(a, Data), (b, Data), (affine, Data), (affine, Data)], |g, l| {
+        let joined = g.concat(l[0], l[1]);
+        let h = g.group_norm(joined, l[2], l[3], 4, 1e-2);
+        g.silu(h)
+    });
+    r.fuse_last();
 
     for (x, heads) in [
         (s(2, 3, 5, 6), 2),

@@ -79,9 +79,9 @@ pub fn instances(case: &Case) -> Vec<Instance> {
                 found.extend(dispatches.into_iter().flatten().map(|dispatch| Instance {
                     name: format!("{} in {}", dispatch.shader, case.name),
                     kernel: dispatch.shader,
+                    inputs: dispatch.bound(&inputs),
                     params: dispatch.params,
                     workgroups: dispatch.workgroups as u32,
-                    inputs: inputs.clone(),
                     shape: node.shape,
                     expected: expected.clone(),
                 }));

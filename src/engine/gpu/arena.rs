@@ -204,7 +204,7 @@ mod tests {
         fn reference_f32(&self, _: &[View<f32>], _: Shape, _: &mut [f32]) {}
         fn reference_f64(&self, _: &[View<f64>], _: Shape, _: &mut [f64]) {}
         fn dispatch(&self, _: &[Shape], _: Shape) -> Dispatch {
-            Dispatch { shader: "sum", params: Vec::new(), workgroups: 1 }
+            Dispatch { shader: "sum", params: Vec::new(), operands: None, workgroups: 1 }
         }
         fn vjp(&self, _: &mut Graph, _: &[Id], _: Id, _: Id) -> Vec<Option<Id>> {
             Vec::new()

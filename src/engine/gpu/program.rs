@@ -185,8 +185,8 @@ fn record(
         if let (NodeKind::Op { op, inputs }, (_, Some(_))) = (&node.kind, &values[i]) {
             let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
             let mut out = node.shape;
-            let mut bound: Vec<(Id, usize)> =
-                inputs.iter().chain([&id]).map(|&id| (id, memory::bytes(graph.shape(id)))).collect();
+            let whole = |&id: &Id| (id, memory::bytes(graph.shape(id)));
+            let mut bound: Vec<(Id, usize)> = inputs.iter().chain([&id]).map(whole).collect();
             if let Some(group) = arenas.group(id) {
                 if group.members.iter().any(|&member| member > id) {
                     continue; // the last one does it for all
@@ -200,7 +200,10 @@ fn record(
                 }
             }
             let tiled = op.dispatch_tiled(&shapes, out);
-            dispatches.push((choose(device.software, op.dispatch(&shapes, out), tiled), bound));
+            let dispatch = choose(device.software, op.dispatch(&shapes, out), tiled);
+            let written = bound.split_off(inputs.len());
+            let bound = dispatch.bound(&bound).into_iter().chain(written).collect();
+            dispatches.push((dispatch, bound));
             works.push(pace::work(op.multiply_adds(&shapes, out), &shapes, out));
         }
     }
@@ -286,7 +289,7 @@ mod tests {
 
     #[test]
     fn large_shapes_on_hardware_are_tiled() {
-        let dispatch = |shader, workgroups| Dispatch { shader, params: Vec::new(), workgroups };
+        let dispatch = |shader, workgroups| Dispatch { shader, params: Vec::new(), operands: None, workgroups };
         let chosen =
             |software, workgroups| choose(software, dispatch("plain", 9), Some(dispatch("tiled", workgroups))).shader;
         assert_eq!(chosen(false, TILED_WORKGROUPS), "tiled");

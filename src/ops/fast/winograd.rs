@@ -5,7 +5,7 @@
 //! channels are 16 matrix products of windows by channels. The weight's gradient is dg = Gᵀ·(Σ V ⊙ A·dy·Aᵀ)·G over
 //! all windows. All factors are 0, ±1 and ½, so it is about as exact as summing directly.
 
-use super::conv::Window;
+use super::conv::{Source, Window};
 use super::parallel::{for_each_chunk, with_scratch};
 use super::simd::{BaseVector, Vector};
 #[cfg(target_arch = "x86_64")]
@@ -107,34 +107,48 @@ unsafe fn input<T: Vector>(grid: Grid, strip: *const f32, width: usize, out: *mu
     }
 }
 
-/// Aᵀ·m·A + bias of all windows, to an image of `h`×`w` pixels from the grid's first on.
+/// Aᵀ·m·A + bias + residual of all windows, to an image of `h`×`w` pixels from the grid's first on.
 ///
 /// # Safety
-/// m has 16 planes, bias and each pixel of y `grid.c` channels; the vector unit exists.
+/// m has 16 planes, bias and each pixel of y `grid.c` channels; residual is as long as y, or null for none; the vector unit
+/// exists.
 #[inline(always)]
-unsafe fn output<T: Vector>(grid: Grid, m: *const f32, bias: *const f32, y: *mut f32, h: usize, w: usize) {
+unsafe fn output<T: Vector>(
+    grid: Grid,
+    m: *const f32,
+    bias: *const f32,
+    residual: *const f32,
+    y: *mut f32,
+    h: usize,
+    w: usize,
+) {
     // SAFETY: pixels outside y are left out.
     unsafe {
         for window in 0..grid.rows * grid.columns {
             let (row, column) = (2 * (window / grid.columns), 2 * (window % grid.columns));
             let from = m.add(window * grid.c);
-            let to = y.add((row * w + column) * grid.c);
+            let first = (row * w + column) * grid.c;
             let (below, right) = (row + 1 < h, column + 1 < w);
             for k in (0..grid.c).step_by(T::LANES) {
+                let store = |value: T, at: usize| {
+                    let at = first + at * grid.c + k;
+                    let value = if residual.is_null() { value } else { value.add(T::load(residual.add(at))) };
+                    value.store(y.add(at));
+                };
                 let m = |i: usize, j: usize| T::load(from.add((4 * i + j) * grid.plane + k));
                 let columns: [[T; 2]; 4] = std::array::from_fn(|j| a([m(0, j), m(1, j), m(2, j), m(3, j)]));
                 let bias = T::load(bias.add(k));
                 let upper = a(std::array::from_fn(|j| columns[j][0]));
                 let lower = a(std::array::from_fn(|j| columns[j][1]));
-                upper[0].add(bias).store(to.add(k));
+                store(upper[0].add(bias), 0);
                 if right {
-                    upper[1].add(bias).store(to.add(grid.c + k));
+                    store(upper[1].add(bias), 1);
                 }
                 if below {
-                    lower[0].add(bias).store(to.add(w * grid.c + k));
+                    store(lower[0].add(bias), w);
                 }
                 if below && right {
-                    lower[1].add(bias).store(to.add((w + 1) * grid.c + k));
+                    store(lower[1].add(bias), w + 1);
                 }
             }
         }
@@ -249,10 +263,20 @@ macro_rules! per_isa {
 
 per_isa! {
     transform_input = input(grid: Grid, strip: *const f32, width: usize, out: *mut f32);
-    transform_output = output(grid: Grid, m: *const f32, bias: *const f32, y: *mut f32, h: usize, w: usize);
+    transform_output = output(
+        grid: Grid, m: *const f32, bias: *const f32, residual: *const f32, y: *mut f32, h: usize, w: usize);
     transform_gradient = gradient(grid: Grid, dy: *const f32, h: usize, w: usize, out: *mut f32);
     transform_weight = weight(w: *const f32, len: usize, out: *mut f32);
     transform_weight_gradient = weight_gradient(u: *const f32, len: usize, out: *mut f32);
+}
+
+/// What a convolution is made of.
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    x: Source<'a>,
+    weight: &'a [f32],
+    bias: &'a [f32],
+    residual: &'a [f32],
 }
 
 /// A 3×3 convolution of stride one.
@@ -307,20 +331,23 @@ impl Winograd {
         ((windows / all).max(1), (windows * rows / all).clamp(1, rows))
     }
 
-    /// y = x ∗ weight + bias; weight is packed, bias one row of channels or one for each image.
-    pub fn run(&self, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-        assert!(x.len() == self.even.x.len() && weight.len() == self.weight_len() && y.len() == self.y.len());
+    /// y = x ∗ weight + bias + residual; weight is packed, bias one row of channels or one for each image, residual of y's
+    /// length or empty.
+    pub fn run(&self, x: Source, weight: &[f32], bias: &[f32], residual: &[f32], y: &mut [f32]) {
+        assert!(residual.is_empty() || residual.len() == y.len());
+        assert!(self.even.holds(x) && weight.len() == self.weight_len() && y.len() == self.y.len());
         assert!(bias.len() == self.y.c() || bias.len() == self.y.n() * self.y.c());
         let (rows, _) = self.extents();
         let (together, mut part) = self.group(FORWARD_WINDOWS);
         let (image_len, row_len) = (self.y.pixels() * self.y.c(), self.y.w() * self.y.c());
+        let operands = Operands { x, weight, bias, residual };
         if self.y.n() >= 8 {
             for_each_chunk(y, together * image_len, |i, y| {
                 if part == rows {
-                    return self.block(x, weight, bias, i * together, 0..rows, y);
+                    return self.block(operands, i * together, 0..rows, y);
                 }
                 for (r, y) in y.chunks_mut(2 * part * row_len).enumerate() {
-                    self.block(x, weight, bias, i, r * part..rows.min((r + 1) * part), y);
+                    self.block(operands, i, r * part..rows.min((r + 1) * part), y);
                 }
             });
             return;
@@ -329,13 +356,14 @@ impl Winograd {
         part = part.min(rows.div_ceil(8));
         for (image, y) in y.chunks_exact_mut(image_len).enumerate() {
             for_each_chunk(y, 2 * part * row_len, |r, y| {
-                self.block(x, weight, bias, image, r * part..rows.min((r + 1) * part), y);
+                self.block(operands, image, r * part..rows.min((r + 1) * part), y);
             });
         }
     }
 
     /// Computes these rows of windows of all images from `first` on that y holds.
-    fn block(&self, x: &[f32], weight: &[f32], bias: &[f32], first: usize, rows: Range<usize>, y: &mut [f32]) {
+    fn block(&self, operands: Operands, first: usize, rows: Range<usize>, y: &mut [f32]) {
+        let Operands { x, weight, bias, residual } = operands;
         let (ci, co) = (self.even.x.c(), self.y.c());
         let h = self.y.h().min(2 * rows.end) - 2 * rows.start;
         let part_len = h * self.y.w() * co;
@@ -366,8 +394,12 @@ impl Winograd {
                 let bias = if bias.len() == co { bias } else { &bias[(first + i) * co..][..co] };
                 let m = &m[i * windows * co..];
                 assert!(m.len() >= (PRODUCTS - 1) * to.plane + windows * co);
-                // SAFETY: m is as long as asserted, y has h rows and w columns.
-                unsafe { transform_output(to, m.as_ptr(), bias.as_ptr(), y.as_mut_ptr(), h, self.y.w()) };
+                let residual = match residual {
+                    [] => std::ptr::null(),
+                    all => all[((first + i) * self.y.h() + 2 * rows.start) * self.y.w() * co..][..part_len].as_ptr(),
+                };
+                // SAFETY: m is as long as asserted, y has h rows and w columns, and so has the residual, if any.
+                unsafe { transform_output(to, m.as_ptr(), bias.as_ptr(), residual, y.as_mut_ptr(), h, self.y.w()) };
             }
         });
     }
@@ -375,7 +407,7 @@ impl Winograd {
     /// V of rows of windows of several images.
     fn transform_images(
         &self,
-        x: &[f32],
+        x: Source,
         first: usize,
         images: usize,
         rows: &Range<usize>,
@@ -383,9 +415,8 @@ impl Winograd {
         strip: &mut [f32],
         v: &mut [f32],
     ) {
-        let image_len = self.even.x.pixels() * grid.c;
         for i in 0..images {
-            self.even.fill_strip(&x[(first + i) * image_len..][..image_len], 2 * rows.start, 2 * rows.len(), strip);
+            self.even.fill_strip(self.even.image(x, first + i), 2 * rows.start, 2 * rows.len(), strip);
             let windows = grid.rows * grid.columns;
             let v = &mut v[i * windows * grid.c..];
             assert!(strip.len() >= (2 * grid.rows + 2) * self.even.strip_w() * grid.c);
@@ -441,7 +472,7 @@ impl Winograd {
                     let rows = row..all_rows.min(row + part);
                     let (from, to) = (Grid { rows: rows.len(), ..from }, Grid { rows: rows.len(), ..to });
                     let windows = rows.len() * from.columns;
-                    self.transform_images(x, first, count, &rows, from, strip, v);
+                    self.transform_images(x.into(), first, count, &rows, from, strip, v);
                     for i in 0..count {
                         let at = ((first + i) * self.y.h() + 2 * row) * self.y.w() * co;
                         let h = self.y.h().min(2 * rows.end) - 2 * row;
