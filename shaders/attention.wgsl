@@ -13,12 +13,14 @@ struct Params {
     heads_per_group: u32, // heads a workgroup sees to: all of them where they share vec4s, else one
     width: u32, // vec4s of a token's result a workgroup works on at a time: 2, 4, 8 or 16
     scale: f32, // 1/√d
+    keys_from: u32, // tokens before the first key, where queries, keys and values are one buffer
+    values_from: u32, // likewise for values
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // [N, H, W, C]
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // [N, H, W, C]
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // [N, H, W, C]
+@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // [N, H, W, C], from keys_from on
+@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // [N, H, W, C], from values_from on
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, C]
 
 var<workgroup> logits: array<vec4<f32>, 512>; // 64 keys for each four queries
@@ -60,7 +62,7 @@ fn main(
             var norm = 0.0;
             for (var tile = 0u; tile < p.tokens; tile += 64u) {
                 let token = image + min(tile + t, p.tokens - 1u);
-                let row = token * c4;
+                let row = (p.keys_from + token) * c4;
                 workgroupBarrier(); // the previous logits have been used
                 for (var four = 0u; four < count; four += 4u) {
                     let own = image + min(first + four + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.tokens - 1u));
@@ -86,7 +88,7 @@ fn main(
                     for (var s = 0u; s < others; s++) {
                         let weight = exp(logits[place + s][lane] - best);
                         norm += weight;
-                        sum += weight * v[(image + tile + s) * c4 + r];
+                        sum += weight * v[(p.values_from + image + tile + s) * c4 + r];
                     }
                 }
             }

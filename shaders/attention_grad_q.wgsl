@@ -13,6 +13,8 @@ struct Params {
     heads_per_group: u32, // heads a workgroup sees to: all of them where they share vec4s, else one
     width: u32, // vec4s of a token's result a workgroup works on at a time: 2, 4, 8 or 16
     scale: f32, // 1/√d
+    keys_from: u32, // used by the forward pass
+    values_from: u32, // used by the forward pass
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

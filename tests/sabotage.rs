@@ -52,6 +52,8 @@ const RULES: &[(&str, &str)] = &[
 const CLAMP: &str = "the bound keeps a read inside its buffer; what is read is thrown away";
 const IDLE: &str = "one more turn, which adds nothing";
 const SHIFT: &str = "softmax does not see what is added to all logits of a row";
+const BOUNDED: &str =
+    "one logit may exceed the largest of the others by any amount where exp has a largest result, as it has here";
 const FORGOTTEN: &str = "multiplied by e^-1e30 = 0 at the first key";
 const RACE: &str = "wrong only in an order of invocations that this adapter does not choose";
 const SAME: &str = "invocations for which it would differ write nothing, or the same";
@@ -59,10 +61,12 @@ const SAME: &str = "invocations for which it would differ write nothing, or the 
 /// Broken places that need not be noticed: the kernel's name begins so, the line holds this, and why.
 const SURVIVORS: &[(&str, &str, &str)] = &[
     ("attention", "(0u, 1u, 2u, 3u), vec4<u32>(p.tokens + 1u))", CLAMP),
+    ("qkv", "vec4<u32>(p.pixels + 1u)", CLAMP),
     ("attention", "min(tile + t, p.tokens + 1u)", CLAMP),
     ("conv2d", "min(qa + 1u, co4 + 1u)", CLAMP),
     ("conv2d", "vec4<u32>(pixels + 1u)", CLAMP),
     ("conv2d", "let there = select(vec4<u32>(1u),", CLAMP),
+    ("conv2d", "let at = select(vec4<u32>(1u),", CLAMP),
     ("conv2d_grad_input", "min(channels_a, vec4<u32>(p.ci + 1u))", CLAMP),
     ("conv2d_grad_input", "min(channels_b, vec4<u32>(p.ci + 1u))", CLAMP),
     ("conv2d_grad_weight", "min(c + 1u, ci4 + 1u)", CLAMP),
@@ -88,6 +92,7 @@ const SURVIVORS: &[(&str, &str, &str)] = &[
     ("attention", "return select(vec4<f32>(1.0), v,", SHIFT),
     ("attention", "var logit = vec4<f32>(1.0)", SHIFT),
     ("attention", "for (var i = 0u; i <= others; i++)", SHIFT),
+    ("attention", "for (var i = 0u; i + 1u < others; i++)", BOUNDED),
     ("attention", "var sum = vec4<f32>(1.0)", FORGOTTEN),
     ("attention_lse", "var sum = 1.0", FORGOTTEN),
     ("attention", "var norm = 1.0", FORGOTTEN),

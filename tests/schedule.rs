@@ -20,9 +20,9 @@ use pollster::block_on;
 use support::{compare, gpu};
 
 /// Dispatches of one run, at most. Whoever needs fewer lowers the number.
-const PREDICTION: usize = 136;
-const SAMPLING_STEP: usize = 137;
-const GUIDED_STEP: usize = 150;
+const PREDICTION: usize = 128;
+const SAMPLING_STEP: usize = 129;
+const GUIDED_STEP: usize = 142;
 const TRAINING_STEP: usize = 882;
 
 fn digits() -> (UnetConfig, Shape) {

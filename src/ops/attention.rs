@@ -24,6 +24,10 @@ struct Params {
     width: u32,
     /// 1/√d.
     scale: f32,
+    /// Tokens before the first key, where queries, keys and values are one value.
+    keys_from: u32,
+    /// Likewise for values.
+    values_from: u32,
 }
 
 /// What every op of this file knows.
@@ -34,6 +38,12 @@ struct Heads {
 
 impl Heads {
     fn dispatch(self, shader: &'static str, q: Shape) -> Dispatch {
+        self.dispatch_packed(shader, q, false)
+    }
+
+    /// [`Heads::dispatch`], of one value of queries, keys and values if `packed`.
+    fn dispatch_packed(self, shader: &'static str, q: Shape, packed: bool) -> Dispatch {
+        let from = |part: usize| if packed { (part * q.n() * q.pixels()) as u32 } else { 0 };
         let head_dim = q.c() / self.heads;
         let heads_per_group = if head_dim.is_multiple_of(4) { 1 } else { self.heads };
         let width = head_dim.div_ceil(4).next_power_of_two().clamp(2, 16);
@@ -45,6 +55,8 @@ impl Heads {
             heads_per_group: heads_per_group as u32,
             width: width as u32,
             scale: 1.0 / (head_dim as f32).sqrt(),
+            keys_from: from(1),
+            values_from: from(2),
         };
         // One workgroup per image, head (or all heads) and 64/width tokens.
         let blocks = q.pixels().div_ceil(WORKGROUP / width);
@@ -106,24 +118,38 @@ impl Heads {
     }
 }
 
-/// o = softmax(q·kᵀ/√d)·v, of (q, k, v).
-#[derive(Debug)]
-struct Attention(Heads);
+/// o = softmax(q·kᵀ/√d)·v, of (q, k, v), or of what [`Qkv`](super::qkv::Qkv) makes of the three.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attention {
+    heads: Heads,
+    /// Whether there is one input, `[3·N, H, W, C]`: `fuse` sets it.
+    packed: bool,
+}
 
 impl Attention {
+    /// The same, of one input.
+    pub(super) fn packed(self) -> Self {
+        Self { packed: true, ..self }
+    }
+
     fn reference<T: Float>(&self, inputs: &[View<T>], shape: Shape, out: &mut [T]) {
-        let [q, k, v] = [inputs[0], inputs[1], inputs[2]];
-        let d = shape.c() / self.0.heads;
+        let part = |i: usize| match self.packed {
+            true => View { shape, data: &inputs[0].data[i * shape.len()..][..shape.len()] },
+            false => inputs[i],
+        };
+        let [q, k, v] = [part(0), part(1), part(2)];
+        let heads = self.heads;
+        let d = shape.c() / heads.heads;
         out.fill(T::zero());
-        self.0.for_each(shape, |n, head, i| {
-            let logits = self.0.logits(q, k, n, head, i);
+        heads.for_each(shape, |n, head, i| {
+            let logits = heads.logits(q, k, n, head, i);
             let max = logits.iter().fold(T::neg_infinity(), |a, &b| a.max(b));
             let sum = logits.iter().fold(T::zero(), |sum, &l| sum + (l - max).exp());
-            let at = self.0.at(shape, n, i, head);
+            let at = heads.at(shape, n, i, head);
             for (j, &logit) in logits.iter().enumerate() {
                 let p = (logit - max).exp() / sum;
                 for c in 0..d {
-                    out[at + c] = out[at + c] + p * v.data[self.0.at(v.shape, n, j, head) + c];
+                    out[at + c] = out[at + c] + p * v.data[heads.at(v.shape, n, j, head) + c];
                 }
             }
         });
@@ -136,33 +162,40 @@ impl Op for Attention {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Shape {
-        assert!(inputs[0] == inputs[1] && inputs[1] == inputs[2], "q, k and v have one shape");
-        assert_eq!(inputs[0].c() % self.0.heads, 0, "{} heads divide {} channels", self.0.heads, inputs[0].c());
-        inputs[0]
+        let (q, heads) = (inputs[0], self.heads.heads);
+        assert_eq!(q.c() % heads, 0, "{heads} heads divide {} channels", q.c());
+        if self.packed {
+            assert!(inputs.len() == 1 && q.n().is_multiple_of(3), "{q} is no queries, keys and values");
+            return q.with_n(q.n() / 3);
+        }
+        assert!(inputs == [q; 3], "q, k and v have one shape");
+        q
     }
 
     reference!();
 
-    fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
-        self.0.dispatch(self.name(), inputs[0])
+    fn dispatch(&self, _inputs: &[Shape], out: Shape) -> Dispatch {
+        let bound = if self.packed { vec![0; 3] } else { vec![0, 1, 2] };
+        Dispatch { operands: Some(bound), ..self.heads.dispatch_packed(self.name(), out, self.packed) }
     }
 
     fn vjp(&self, g: &mut Graph, inputs: &[Id], output: Id, cotangent: Id) -> Vec<Option<Id>> {
+        assert!(!self.packed, "graphs are differentiated first and fused then");
         let [q, k, v] = [inputs[0], inputs[1], inputs[2]];
-        let lse = g.apply(AttentionLse(self.0), &[q, k]);
+        let lse = g.apply(AttentionLse(self.heads), &[q, k]);
         let all = [q, k, v, lse, output, cotangent];
-        let dq = g.apply(AttentionGradQ(self.0), &all);
-        let dk = g.apply(AttentionGradK(self.0), &all);
-        let dv = g.apply(AttentionGradV(self.0), &[q, k, lse, cotangent]);
+        let dq = g.apply(AttentionGradQ(self.heads), &all);
+        let dk = g.apply(AttentionGradK(self.heads), &all);
+        let dv = g.apply(AttentionGradV(self.heads), &[q, k, lse, cotangent]);
         vec![Some(dq), Some(dk), Some(dv)]
     }
 
-    fn multiply_adds(&self, inputs: &[Shape], _out: Shape) -> usize {
-        Heads::multiply_adds(inputs[0], 2)
+    fn multiply_adds(&self, _inputs: &[Shape], out: Shape) -> usize {
+        Heads::multiply_adds(out, 2)
     }
 
-    fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
-        Some(Box::new(fast::Forward(fast::Heads::new(inputs[0], self.0.heads))))
+    fn fast_f32(&self, _inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
+        Some(Box::new(fast::Forward { heads: fast::Heads::new(out, self.heads.heads), packed: self.packed }))
     }
 }
 
@@ -363,6 +396,6 @@ impl Op for AttentionGradV {
 impl Graph {
     /// softmax(q·kᵀ/√d)·v over the pixels of each image, for each of `heads` heads; all `[N, H, W, C]`.
     pub fn attention(&mut self, q: Id, k: Id, v: Id, heads: usize) -> Id {
-        self.apply(Attention(Heads { heads }), &[q, k, v])
+        self.apply(Attention { heads: Heads { heads }, packed: false }, &[q, k, v])
     }
 }

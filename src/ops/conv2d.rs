@@ -21,6 +21,9 @@ pub struct Conv2dShape {
     pub padding: (usize, usize),
 }
 
+/// Every pixel by itself: with a 1×1 kernel, a linear layer.
+pub(super) const LINEAR: Conv2dShape = Conv2dShape { stride: 1, padding: (0, 0) };
+
 impl Conv2dShape {
     /// The shape of y for the shapes of x and w.
     pub fn output(&self, x: Shape, w: Shape) -> Shape {

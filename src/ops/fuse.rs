@@ -4,14 +4,17 @@
 //! - a convolution and the residual added to it: one convolution that begins with the residual;
 //! - upsampling and the convolution after it: one convolution that meets each pixel four times;
 //! - a skip connection joined to an image that only norms and convolutions read: they read the two as one;
+//! - the three linear layers before attention: one product;
 //! - group norm followed by SiLU, where nothing else reads the norm: one pass;
 //! - equal nodes become one, nodes that nothing depends on go.
 //!
 //! Differentiate first, fuse then: gradients are written in terms of the plain ops.
 
+use super::attention::Attention;
 use super::channels::Concat;
-use super::conv2d::Conv2d;
+use super::conv2d::{Conv2d, LINEAR};
 use super::group_norm::{GroupNorm, GroupNormStats};
+use super::qkv::Qkv;
 use super::resample::Upsample;
 use super::silu::Silu;
 use super::sums::AddChannels;
@@ -89,6 +92,7 @@ impl Rewrite<'_> {
             }
             NodeKind::Op { op, inputs } => {
                 let fused = self.time_into_bias(node).or_else(|| self.residual_into_convolution(node));
+                let fused = fused.or_else(|| self.three_products_into_one(node));
                 let fused = fused.or_else(|| self.silu_into_norm(node)).or_else(|| self.source_into_op(node));
                 if let Some(fused) = fused {
                     return fused;
@@ -170,6 +174,31 @@ impl Rewrite<'_> {
             inputs.push(self.id(residual));
             Some(self.new.apply(Conv2d { residual: true, ..conv }, &inputs))
         })
+    }
+
+    /// attention(x·W_q + b_q, x·W_k + b_k, x·W_v + b_v) → attention(qkv(x, …)).
+    fn three_products_into_one(&mut self, node: &Node) -> Option<Id> {
+        let (attention, products) = as_op::<Attention>(node)?;
+        let (mut x, mut weights, mut biases) = (None, Vec::new(), Vec::new());
+        for &product in products {
+            let (conv, &[input, w, b]) = as_op::<Conv2d>(self.old.node(product))? else { return None };
+            let kernel = self.old.shape(w);
+            let linear = conv.conv == LINEAR && (kernel.n(), kernel.h()) == (1, 1);
+            if !linear
+                || self.old.shape(b).n() != 1
+                || self.readers[product.index()] != 1
+                || *x.get_or_insert(input) != input
+            {
+                return None;
+            }
+            weights.push(self.id(w));
+            biases.push(self.id(b));
+        }
+        let mut inputs = vec![self.id(x?)];
+        inputs.extend(weights);
+        inputs.extend(biases);
+        let packed = self.new.apply(Qkv, &inputs);
+        Some(self.new.apply(attention.packed(), &[packed]))
     }
 
     /// A group norm that takes what x is made of, where nobody else needs x.

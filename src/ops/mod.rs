@@ -17,6 +17,7 @@ mod mae;
 mod mse;
 mod noised;
 mod optimizer;
+mod qkv;
 mod resample;
 mod reverse_step;
 mod scale;

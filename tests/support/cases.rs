@@ -245,6 +245,14 @@ pub fn all() -> Vec<Case> {
         let leaves = [(x, Normal(1.0)), (x, Normal(1.0)), (x, Normal(1.0))];
         r.row("attention", &leaves, |g, l| g.attention(l[0], l[1], l[2], heads));
     }
+    for (x, c, heads) in [(s(2, 3, 5, 6), 6, 2), (s(2, 3, 4, 8), 8, 1), (s(3, 1, 5, 5), 5, 1), (s(5, 9, 9, 6), 24, 4)] {
+        let (w, b) = (s(1, 1, x.c(), c), Shape::vector(c));
+        r.row("attention of one image", &[x, w, w, w, b, b, b].map(|shape| (shape, Data)), |g, l| {
+            let [q, k, v] = [0, 1, 2].map(|m| g.conv2d(l[0], l[1 + m], l[4 + m], 1, (0, 0)));
+            g.attention(q, k, v, heads)
+        });
+        r.fuse_last();
+    }
     // Logits of a few hundred, of which exp alone would make infinity.
     let x = (s(2, 2, 3, 4), Data);
     r.row("attention", &[x, x, x], |g, l| {

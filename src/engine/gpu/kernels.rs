@@ -88,6 +88,7 @@ kernels![
     "mse",
     "mse_grad",
     "noised",
+    "qkv",
     "repeat_images",
     "reverse_step",
     "scale",

@@ -216,11 +216,17 @@ const KEYS: usize = 128;
 const LOWEST: f32 = -1e30;
 
 /// `attention`: of (q, k, v).
-pub struct Forward(pub Heads);
+pub struct Forward {
+    pub heads: Heads,
+    /// Whether q, k and v are one value.
+    pub packed: bool,
+}
 
 impl Fast for Forward {
     fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], _scratch: &mut [f32]) {
-        let h = self.0;
+        let (h, len) = (self.heads, out.len());
+        let inputs: [&[f32]; 3] =
+            std::array::from_fn(|i| if self.packed { &inputs[0][i * len..][..len] } else { inputs[i] });
         h.for_each_block(out, h.heads * h.d, |n, queries, out| {
             let [q, k, v] = [0, 1, 2].map(|i| h.image(inputs[i], n));
             let width = h.round(queries.len());
