@@ -1,0 +1,54 @@
+//! `evaluate`: every test image once.
+
+use super::program::{Folder, fail, golden_dir, json, succeed};
+use std::fs;
+
+#[test]
+fn evaluate_measures_every_test_image_once() {
+    let folder = Folder::new();
+    let data = folder.data(150);
+    let weights = golden_dir("grey");
+    let report = |name: &str, arguments: &str| {
+        let out = folder.text(name);
+        let output = succeed(&format!("evaluate --weights {weights} --data {data} --out {out} {arguments}"));
+        (output.stdout, json(&fs::read_to_string(folder.path(name)).expect("the report")))
+    };
+    let (table, cpu) = report("a.json", "--engine cpu");
+    assert_eq!(cpu["images"], 75);
+    assert_eq!(cpu["engine"], "cpu");
+    let buckets = cpu["buckets"].as_array().expect("buckets");
+    assert_eq!(buckets.len(), 10);
+    let images: Vec<u64> = buckets.iter().map(|b| b["images"].as_u64().expect("a count")).collect();
+    assert!(images.iter().sum::<u64>() == 75 && images.iter().all(|n| (7..=8).contains(n)), "{images:?}");
+    let mean: f64 =
+        buckets.iter().zip(&images).map(|(b, &n)| b["mse"].as_f64().expect("an error") * n as f64 / 75.0).sum();
+    let mse = cpu["mse"].as_f64().expect("the error");
+    // A network of random weights knows nothing: it is as wrong as its output is large.
+    assert!((mean / mse - 1.0).abs() <= 1e-9 && (0.5..5.0).contains(&mse), "{mse}");
+    assert!(table.lines().count() == 16 && table.contains(&format!("{mse:.5}")), "{table}");
+    // The bound, on as many images as there are, is the sum of its parts; L_T is exact and next to nothing.
+    let bound = &cpu["bits_per_dim"];
+    assert!(bound["images"] == 75 && bound["timesteps_per_image"] == 15, "{bound}");
+    let part = |name: &str| {
+        let value = |what: &str| bound[name][what].as_f64().expect("a number");
+        (value("mean"), value("standard_error"))
+    };
+    let [(total, error), (prior, _), (denoising, _), (decoder, _)] =
+        ["total", "prior", "denoising", "decoder"].map(part);
+    assert!((total - prior - denoising - decoder).abs() <= 1e-9 * total && table.contains(&format!("{total:.5}")));
+    assert!(0.0 < prior && prior < 1e-3 && decoder > 0.0 && denoising > 0.0 && 0.0 < error && error < total, "{bound}");
+    assert_eq!(report("b.json", "--engine cpu").1["mse"], cpu["mse"], "the noise is fixed");
+    let gpu = report("c.json", "--engine gpu").1["mse"].as_f64().expect("the error");
+    assert!((gpu / mse - 1.0).abs() <= 1e-5, "{gpu} and {mse}");
+    assert_ne!(report("d.json", "--engine cpu --seed 1").1["mse"], cpu["mse"]);
+    let few = report("e.json", "--engine cpu --images 5 --bound-images 0").1;
+    assert!(few["images"] == 5 && few.get("bits_per_dim").is_none(), "{few}");
+    fail(&format!("evaluate --weights {weights} --data {data} --images 99"), &["--images is 99", "75 test images"]);
+    fail(&format!("evaluate --weights {weights} --data {data} --bound-images 76"), &["--bound-images is 76"]);
+
+    fail(&format!("evaluate --weights {} --data {data}", golden_dir("rgb")), &["8×8×1", "8×8×3"]);
+    fail(&format!("evaluate --weights {weights} --data {weights}"), &["holds no test images"]);
+    fail(&format!("evaluate --weights {weights} --data {data} --images 0"), &["--images"]);
+    fs::write(folder.path("t10k-labels-idx1-ubyte"), [0, 0, 8, 3, 0, 0, 0, 0]).expect("it can be written");
+    fail(&format!("evaluate --weights {weights} --data {data}"), &["t10k-labels-idx1-ubyte", "magic"]);
+}

@@ -1,0 +1,166 @@
+//! A run over its life: resumed, gone back on, interrupted, killed.
+
+use super::program::{Folder, files, json, succeed};
+use crate::support::golden::{self, relative};
+use noisette::checkpoint;
+use serde_json::Value;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const RUN_FILES: [&str; 8] = [
+    "config.json",
+    "diffusion_pytorch_model.safetensors",
+    "loss.svg",
+    "metrics.jsonl",
+    "recipe.toml",
+    "scheduler_config.json",
+    "training.json",
+    "training_state.safetensors",
+];
+
+#[test]
+fn a_run_resumed_from_its_files_is_the_unbroken_one() {
+    let folder = Folder::new();
+    let data = folder.data(40);
+    let config = golden::dir("grey").join("config.json").display().to_string();
+    let train = |out: &str, arguments: &str| {
+        succeed(&format!("train --data {data} --out {} --engine cpu {arguments}", folder.text(out)))
+    };
+    // Everything that is not the default.
+    fs::write(
+        folder.path("odd.toml"),
+        "loss = \"l1\"\nmin_snr_gamma = 5\nprediction = \"v_prediction\"\nhorizontal_flip = true\n",
+    )
+    .expect("it can be written");
+    let begin = format!("--config {config} --batch 4 --recipe {} --set seed=3", folder.text("odd.toml"));
+    let output = train("whole", &format!("{begin} --steps 24"));
+    assert!(output.stderr.contains("engine: cpu ("), "{}", output.stderr);
+    train("broken", &format!("{begin} --steps 13"));
+    assert_eq!(files(&folder.path("broken")), RUN_FILES);
+    train("broken", "--resume --steps 24");
+    // The recipe in the folder is the whole run but its data.
+    train("again", &format!("--recipe {}", folder.path("whole").join("recipe.toml").display()));
+    for file in
+        ["diffusion_pytorch_model.safetensors", "training_state.safetensors", "scheduler_config.json", "recipe.toml"]
+    {
+        let [whole, again] = ["whole", "again"].map(|run| fs::read(folder.path(run).join(file)).expect(file));
+        assert!(whole == again, "{file} differs");
+    }
+    // Back from a checkpoint that was kept, to the same end.
+    train("kept", &format!("{begin} --steps 24 --set checkpoint_every=5 --set keep=2 --set sample_every=12"));
+    assert_eq!(files(&folder.path("kept").join("checkpoints")), ["step-000015", "step-000020"]);
+    assert_eq!(files(&folder.path("kept").join("samples")), ["step-000012.png", "step-000024.png"]);
+    train("kept", "--resume --back-to 15");
+    assert_eq!(files(&folder.path("kept").join("checkpoints")), ["step-000015", "step-000020"]);
+    let [whole, kept] =
+        ["whole", "kept"].map(|run| fs::read(folder.path(run).join("training_state.safetensors")).expect("it"));
+    assert!(whole == kept, "going back leads elsewhere");
+    for file in ["diffusion_pytorch_model.safetensors", "training_state.safetensors", "config.json"] {
+        let [whole, broken] = ["whole", "broken"].map(|run| fs::read(folder.path(run).join(file)).expect(file));
+        assert!(whole == broken, "{file} differs");
+    }
+    let losses = |run: &str| -> Vec<(u64, f64)> {
+        let text = fs::read_to_string(folder.path(run).join("metrics.jsonl")).expect("metrics");
+        let line = |line| {
+            let line = json(line);
+            (line["step"].as_u64().expect("a step"), line["loss"].as_f64().expect("a loss"))
+        };
+        text.lines().map(line).collect()
+    };
+    assert_eq!(losses("whole"), losses("broken"));
+    assert_eq!(losses("whole").iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 10, 20]);
+    let text = fs::read_to_string(folder.path("whole").join("metrics.jsonl")).expect("metrics");
+    for line in text.lines().map(json) {
+        for key in ["samples", "grad_norm", "lr", "samples_per_s"] {
+            assert!(line[key].as_f64().is_some_and(|value| value > 0.0), "{key} of {line}");
+        }
+        let errors = line["error_by_t"].as_array().expect("errors");
+        assert!(errors.len() == 10 && errors.iter().any(|e| e.as_f64().is_some_and(|e| e > 0.0)), "{line}");
+    }
+    let plot = fs::read_to_string(folder.path("whole").join("loss.svg")).expect("a plot");
+    assert!(plot.starts_with("<svg") && plot.contains("up to step 20"), "{plot}");
+
+    // The folder is a model: it samples, and a new run starts from it.
+    let raw = folder.text("raw.safetensors");
+    succeed(&format!("sample --weights {} --steps 2 --count 2 --raw {raw} --engine cpu", folder.text("whole")));
+    let from = folder.text("whole");
+    train("next", &format!("--from {from} --steps 1 --batch 2 --lr 1e-9"));
+    let moved =
+        |run: &str| checkpoint::read_dir(folder.path(run)).expect("a model").tensors["conv_in.weight"].1.clone();
+    assert!(relative(&moved("next"), &moved("whole")) <= 1e-6, "it started where the other ended");
+    let class_names = checkpoint::read_dir(folder.path("whole")).expect("a model").config.class_names;
+    assert_eq!(class_names.len(), 10);
+}
+
+/// Ctrl-C in the middle of a long run saves it, and it can be resumed.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_saved() {
+    let folder = Folder::new();
+    let data = folder.data(40);
+    let config = golden::dir("grey").join("config.json");
+    let out = folder.path("run");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_noisette"))
+        .args(["train", "--engine", "cpu", "--batch", "2", "--steps", "100000000", "--data", &data, "--out"])
+        .arg(&out)
+        .arg("--config")
+        .arg(config)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // The tenth step has been taken.
+    while fs::read_to_string(out.join("metrics.jsonl")).map_or(0, |text| text.lines().count()) < 2 {
+        assert!(Instant::now() < deadline, "the run does not get going");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Whoever stops a service, or a machine, says TERM; Ctrl-C says INT, which goes the same way.
+    let interrupted = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill runs").success());
+    assert!(child.wait().expect("it ends").success(), "an interrupted run ends well");
+    assert_eq!(files(&out), RUN_FILES);
+    let run = json(&fs::read_to_string(out.join("training.json")).expect("the run"));
+    let step = run["step"].as_u64().expect("a step");
+    assert!(step >= 10);
+    let out = out.display();
+    succeed(&format!("train --data {data} --out {out} --engine cpu --resume --steps {}", step + 1));
+}
+
+/// A run that is killed, at whatever moment, goes on from its last checkpoint: here it saves one after every step.
+#[test]
+fn a_killed_run_leaves_its_last_checkpoint() {
+    let folder = Folder::new();
+    let data = folder.data(40);
+    let config = golden::dir("grey").join("config.json").display().to_string();
+    let out = folder.text("run");
+    let train = format!("train --data {data} --out {out} --engine cpu --set checkpoint_every=1 --set keep=2");
+    let begin = format!("{train} --config {config} --batch 2 --steps 100000");
+    for attempt in 0..3 {
+        let arguments = if attempt == 0 { begin.clone() } else { format!("{train} --resume --steps 100000") };
+        let before = steps_taken(&folder);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_noisette"))
+            .args(arguments.split_whitespace())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while steps_taken(&folder) < before + 3 {
+            assert!(Instant::now() < deadline, "the run does not get going");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+    let step = steps_taken(&folder);
+    // The state may be one step ahead of the file that tells of it.
+    let output = succeed(&format!("{train} --resume --steps {}", step + 2));
+    assert!(output.stderr.contains(&format!("after {} steps", step + 2)), "{}", output.stderr);
+    assert_eq!(files(&folder.path("run").join("checkpoints")).len(), 2);
+}
+
+/// The step that a run's progress tells; 0 before there is one.
+fn steps_taken(folder: &Folder) -> u64 {
+    let text = fs::read_to_string(folder.path("run").join("training.json")).unwrap_or_default();
+    serde_json::from_str(&text).ok().and_then(|run: Value| run["step"].as_u64()).unwrap_or(0)
+}

@@ -1,0 +1,142 @@
+//! `train`: from a data set to a model, and what it refuses.
+
+use super::program::{Folder, fail, golden_dir, json, succeed};
+use crate::support::golden;
+use noisette::checkpoint;
+use std::fs;
+
+#[test]
+fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
+    let folder = Folder::new();
+    let data = folder.data(40);
+    let config = golden::dir("grey").join("config.json").display().to_string();
+    let out = folder.text("run");
+    let train = format!("train --data {data} --out {out} --engine cpu");
+    fail(&format!("{train} --resume"), &["there is no run to resume", "run"]);
+    fail(&format!("{train} --config {config} --steps 0"), &["--steps"]);
+    fail(&format!("{train} --config {config} --steps -4"), &["--steps", "-4"]);
+    fail(&format!("{train} --config {config} --batch 0"), &["--batch"]);
+    fail(&format!("{train} --config {config} --lr 0"), &["`lr` is 0", "1e-10"]);
+    fail(&format!("{train} --config {config} --lr 1e-40"), &["`lr` is 1e-40"]);
+    fail(&format!("{train} --config {config} --set lrr=1 --set batch=x"), &["`lrr` (here 1)", "`batch` is \"x\""]);
+    fs::write(folder.path("bad.toml"), "steps = 3\nlr = = 2\n").expect("it can be written");
+    fail(&format!("{train} --recipe {}", folder.text("bad.toml")), &["bad.toml", "line 2"]);
+    fail(&format!("{train} --config {config} --lr nan"), &["--lr is NaN"]);
+    fail(&format!("{train} --config {config} --from {out}"), &["--from", "--config"]);
+    fail(&format!("{train} --config {data}"), &["cannot read"]);
+    fail(&format!("{train} --size 12 --steps 1"), &["8×8×1", "12×12×1"]);
+    let rgb = golden::dir("rgb").join("config.json").display().to_string();
+    fail(&format!("{train} --config {rgb} --steps 1"), &["8×8×1", "8×8×3"]);
+    fs::write(folder.path("odd.json"), r#"{"sample_size": 8, "act_fn": "gelu"}"#).expect("it can be written");
+    fail(&format!("{train} --config {} --steps 1", folder.text("odd.json")), &["act_fn", "gelu", "silu"]);
+    fail(&format!("train --data {out} --out {out} --config {config}"), &["run does not exist", "folder with data"]);
+    let pictures = folder.text("pictures");
+    fs::create_dir_all(folder.path("pictures").join("cat")).expect("a folder");
+    fail(&format!("train --data {pictures} --out {pictures}/run --steps 1"), &["pictures/run is inside", "outside"]);
+    assert!(!folder.path("run").exists(), "nothing is written on failure");
+
+    succeed(&format!("{train} --config {config} --steps 2 --batch 2"));
+    let before = fs::read(folder.path("run").join("training_state.safetensors")).expect("the state");
+    fail(&format!("{train} --config {config} --steps 3"), &["--resume", "another --out"]);
+    fail(&format!("{train} --resume"), &["2 steps already"]);
+    fail(&format!("{train} --resume --steps 1"), &["has taken 2 steps already, more than the 1"]);
+    fail(
+        &format!("{train} --resume --steps 4 --batch 3 --seed 9"),
+        &["keeps its recipe", "`batch` is 2 in the run and 3 here", "`seed` is 0"],
+    );
+    fail(&format!("{train} --resume --steps 4 --config {rgb}"), &["`in_channels` is 1 in the run and 3 here"]);
+    fail(&format!("{train} --resume --steps 4 --back-to 1"), &["no checkpoint of step 1", "none"]);
+    fail(&format!("{train} --steps 4 --back-to 1"), &["--resume"]);
+    let other = Folder::new();
+    fail(
+        &format!("train --data {} --out {out} --engine cpu --resume --steps 4", other.data(42)),
+        &["is not what the run was trained on", "40 images of 8×8×1", "42 images of 8×8×1"],
+    );
+    assert!(before == fs::read(folder.path("run").join("training_state.safetensors")).expect("the state"));
+    // The recipe's file decides nothing about steps already taken, nor does a new model replace a run.
+    let recipe = folder.path("run").join("recipe.toml");
+    let text = fs::read_to_string(&recipe).expect("the recipe");
+    fs::write(&recipe, text.replace("lr = ", "lr = 1")).expect("it can be written");
+    fail(&format!("{train} --resume --steps 4"), &["recipe.toml was changed", "`lr` is 0.001 in the run"]);
+    fs::write(&recipe, "").expect("it can be written");
+    fail(&format!("{train} --resume --steps 4"), &["recipe.toml was changed"]);
+    fs::write(&recipe, text).expect("it can be written");
+    let grey = golden_dir("grey");
+    fail(&format!("export --weights {grey} --out {out} --dtype f16"), &["folder of a training run"]);
+    fail(&format!("export --weights {out} --out {out} --dtype f16"), &["is what this works from"]);
+    // A model without a run is somebody's work, too.
+    fs::create_dir(folder.path("model")).expect("a folder");
+    fs::write(folder.path("model").join("diffusion_pytorch_model.safetensors"), "precious").expect("a file");
+    let model = format!("train --data {data} --out {} --engine cpu --config {config} --steps 1", folder.text("model"));
+    fail(&model, &["diffusion_pytorch_model.safetensors already", "another --out"]);
+    // A killed run had gone on after its last checkpoint; resumed, it does not log those steps twice.
+    let metrics = folder.path("run").join("metrics.jsonl");
+    let ahead = fs::read_to_string(&metrics).expect("metrics") + "{\"step\":3}\n{\"st";
+    fs::write(&metrics, ahead).expect("it can be written");
+    succeed(&format!("{train} --resume --steps 10"));
+    let steps: Vec<u64> = fs::read_to_string(&metrics)
+        .expect("metrics")
+        .lines()
+        .map(|line| json(line)["step"].as_u64().expect("a step"))
+        .collect();
+    assert_eq!(steps, [1, 10]);
+    // How samples are drawn is no part of the steps taken.
+    succeed(&format!("{train} --resume --steps 11 --set clip_sample=false"));
+    let scheduler = fs::read_to_string(folder.path("run").join("scheduler_config.json")).expect("the scheduler");
+    assert_eq!(json(&scheduler)["clip_sample"], false);
+    succeed(&format!("{train} --resume --steps 12"));
+    let scheduler = fs::read_to_string(folder.path("run").join("scheduler_config.json")).expect("the scheduler");
+    assert_eq!(json(&scheduler)["clip_sample"], false, "what was chosen stays");
+    let again = folder.text("again");
+    succeed(&format!("train --data {data} --from {out} --out {again} --engine cpu --steps 1 --set clip_sample=true"));
+    let scheduler = fs::read_to_string(folder.path("again").join("scheduler_config.json")).expect("the scheduler");
+    assert_eq!(json(&scheduler)["clip_sample"], true);
+    let before = fs::read(folder.path("run").join("training_state.safetensors")).expect("the state");
+    // A rate that no training survives ends it with a sentence; the run's files stay as they were.
+    let hot = folder.text("hot");
+    fail(
+        &format!("train --data {data} --out {hot} --engine cpu --config {config} --steps 200 --lr 1e30"),
+        &["at step", "at timestep", "lower the learning rate", "--from", "hot"],
+    );
+    fs::write(folder.path("run").join("training_state.safetensors"), &before[..before.len() / 2]).expect("cut");
+    fail(&format!("{train} --resume --steps 14"), &["training_state.safetensors", "truncated"]);
+}
+
+/// From a folder of pictures to a model that knows the classes by name; and a run from before there were recipes goes on.
+#[test]
+fn a_folder_of_pictures_trains_a_model_with_its_classes() {
+    let folder = Folder::new();
+    for (class, grey) in [("dark", 30u8), ("light", 220)] {
+        fs::create_dir_all(folder.path("pictures").join(class)).expect("a folder");
+        for i in 0..21 {
+            let picture = image::RgbImage::from_pixel(9, 8, image::Rgb([grey, grey + i, grey]));
+            picture.save(folder.path("pictures").join(class).join(format!("{i:02}.png"))).expect("a PNG");
+        }
+    }
+    let (data, out) = (folder.text("pictures"), folder.text("run"));
+    let net = "--set net.block_out_channels=[8,8] --set net.down_block_types=[\"DownBlock2D\",\"DownBlock2D\"] \
+               --set net.up_block_types=[\"UpBlock2D\",\"UpBlock2D\"]";
+    let train = format!("train --data {data} --out {out} --engine cpu --batch 2");
+    let output = succeed(&format!("{train} --size 8 --steps 2 {net}"));
+    assert!(output.stderr.contains("40 images of 8×8×3"), "{}", output.stderr);
+    let config = checkpoint::read_dir(&out).expect("a model").config;
+    assert_eq!((config.class_names, config.null_class), (vec!["dark".to_owned(), "light".to_owned()], Some(2)));
+    succeed(&format!("evaluate --weights {out} --data {data} --engine cpu --images 2"));
+
+    // As a run was saved before there were recipes, and before data was told apart.
+    fs::remove_file(folder.path("run").join("recipe.toml")).expect("a recipe");
+    let old = r#"{"options": {"batch": 2, "steps": 2, "lr": 0.001, "warmup": 100, "cosine_decay": true, "beta1": 0.9,
+        "beta2": 0.999, "adam_eps": 1e-8, "weight_decay": 0.0, "max_grad_norm": 1.0, "ema_decay": 0.999,
+        "label_dropout": 0.1, "seed": 0}, "step": 2, "seconds": 1.5, "engine": "cpu"}"#;
+    fs::write(folder.path("run").join("training.json"), old).expect("it can be written");
+    succeed(&format!("{train} --resume --steps 3"));
+    let recipe = fs::read_to_string(folder.path("run").join("recipe.toml")).expect("a recipe");
+    assert!(recipe.contains("\nsteps = 3\n") && recipe.contains("\nbatch = 2\n"), "{recipe}");
+
+    // A recipe that says something else than the run's own configs is noticed.
+    fs::write(folder.path("run").join("recipe.toml"), recipe.replace("epsilon\"", "v_prediction\"")).expect("it");
+    fail(&format!("{train} --resume --steps 4"), &["recipe.toml", "`prediction` is \"epsilon\" in the run"]);
+    fs::write(folder.path("pictures").join("dark").join("07.png"), "no picture").expect("it can be written");
+    fail(&format!("train --data {data} --out {out}2 --engine cpu"), &["07.png does not decode"]);
+    assert!(!folder.path("run2").exists(), "nothing is written on failure");
+}
