@@ -53,6 +53,10 @@ pub fn svg(points: &[(u64, f64)]) -> String {
             path.join(" ")
         );
     }
+    // A line of one point is none.
+    if let [(x, y)] = points[..] {
+        let _ = writeln!(svg, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"#3584e4\"/>", x_of(x), y_of(y));
+    }
     svg + "</svg>\n"
 }
 
@@ -106,6 +110,7 @@ mod tests {
             let text = svg(&points);
             assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
             assert_eq!(text.matches("<polyline").count(), 2);
+            assert_eq!(text.matches("<circle").count(), usize::from(count == 1), "a single point is a dot");
             let drawn = text.matches(',').count() as u64 - 2;
             assert!(drawn <= 2 * MAX_POINTS as u64 + 2 && drawn >= count.min(600), "{drawn} of {count}");
         }
