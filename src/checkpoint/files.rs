@@ -80,16 +80,8 @@ fn replace_files_with(
     fs::create_dir_all(dir).map_err(|e| io_error("create", dir, e))?;
     let mut written = Temporaries(Vec::new());
     for (name, contents) in files {
-        let (place, temporary) = (dir.join(name), dir.join(format!(".{name}.{}.tmp", std::process::id())));
-        if place.is_dir() {
-            return Err(io_error("write", &place, io::ErrorKind::IsADirectory.into()));
-        }
-        // A rename would put a file in the place of a device, a pipe or a link.
-        if fs::symlink_metadata(&place).is_ok_and(|found| !found.is_file()) {
-            let reason = io::Error::other("it is a device, a pipe or a link, expected a file or nothing");
-            return Err(io_error("write", &place, reason));
-        }
-        let mut file = File::create(&temporary).map_err(|e| io_error("create", &temporary, e))?;
+        let temporary = dir.join(temporary_name(name));
+        let mut file = create(&dir.join(name), &temporary)?;
         written.0.push(temporary.clone());
         write(&mut file, contents).and_then(|()| file.sync_all()).map_err(|e| io_error("write", &temporary, e))?;
     }
@@ -102,6 +94,57 @@ fn replace_files_with(
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// Finds out whether [`replace_files`] can write a file: makes its folder if need be, and leaves nothing else.
+///
+/// # Errors
+/// The file system's, with the path.
+pub fn check_place(path: impl AsRef<Path>) -> Result<(), CheckpointError> {
+    let path = path.as_ref();
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| io_error("write", path, io::ErrorKind::InvalidFilename.into()))?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(|e| io_error("create", dir, e))?;
+    let temporary = dir.join(temporary_name(name));
+    create(path, &temporary)?;
+    drop(Temporaries(vec![temporary]));
+    Ok(())
+}
+
+/// Removes what processes that were killed in the middle of [`replace_files`] left of the files that `is_ours` knows by
+/// name. Nobody may be writing these files meanwhile. What cannot be removed stays.
+pub fn remove_leftovers(dir: impl AsRef<Path>, is_ours: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(permanent_name).is_some_and(&is_ours) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// What a file is called until it is whole.
+fn temporary_name(name: &str) -> String {
+    format!(".{name}.{}.tmp", std::process::id())
+}
+
+/// The name in a [`temporary_name`], of this or another process.
+fn permanent_name(temporary: &str) -> Option<&str> {
+    let (name, process) = temporary.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    process.parse::<u32>().ok().map(|_| name)
+}
+
+/// Opens the file that is to take a place, unless something else than a file is there.
+fn create(place: &Path, temporary: &Path) -> Result<File, CheckpointError> {
+    if place.is_dir() {
+        let reason = io::Error::other("it is a folder, expected the name of a file");
+        return Err(io_error("write", place, reason));
+    }
+    // A rename would put a file in the place of a device, a pipe or a link.
+    if fs::symlink_metadata(place).is_ok_and(|found| !found.is_file()) {
+        let reason = io::Error::other("it is a device, a pipe or a link, expected a file or nothing");
+        return Err(io_error("write", place, reason));
+    }
+    File::create(temporary).map_err(|e| io_error("create", temporary, e))
 }
 
 /// Files that are removed again unless they were renamed.
@@ -164,5 +207,31 @@ mod tests {
         assert_eq!(contents(dir.path()), old, "neither is replaced and nothing is left over");
         replace_files(dir.path(), &new).unwrap();
         assert_eq!(contents(dir.path()), new);
+    }
+
+    #[test]
+    fn only_leftovers_of_the_named_files_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = [".a.12.tmp", ".a.tmp", ".a.x.tmp", ".b.12.tmp", ".c.d.7.tmp", "a", "a.12.tmp"];
+        let files = all.map(|name| (name.to_owned(), Vec::new()));
+        replace_files(dir.path(), &files).unwrap();
+        remove_leftovers(dir.path(), |name| name == "a" || name == "c.d");
+        let left: Vec<String> = contents(dir.path()).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(left, [".a.tmp", ".a.x.tmp", ".b.12.tmp", "a", "a.12.tmp"]);
+        remove_leftovers(dir.path().join("nowhere"), |_| true);
+    }
+
+    #[test]
+    fn a_place_is_tried_without_a_trace() {
+        let dir = tempfile::tempdir().unwrap();
+        replace_files(dir.path(), &[("a".to_owned(), vec![1])]).unwrap();
+        check_place(dir.path().join("a")).unwrap();
+        check_place(dir.path().join("new/b")).unwrap();
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), [1]);
+        assert!(contents(&dir.path().join("new")).is_empty());
+        for (place, part) in [("new", "is a folder"), ("a/b", "cannot create"), ("..", "cannot write")] {
+            let error = check_place(dir.path().join(place)).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

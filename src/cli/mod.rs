@@ -52,17 +52,18 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Train(args) => train::run(args),
-        Command::Sample(args) => sample::run(args),
-        Command::Predict(args) => predict::run(args),
-        Command::Gradients(args) => gradients::run(args),
-        Command::Evaluate(args) => evaluate::run(args),
-        Command::Export(args) => export::run(args),
-        Command::Bench(args) => bench::run(args),
+        Command::Sample(args) => sample::run(args).map(done),
+        Command::Predict(args) => predict::run(args).map(done),
+        Command::Gradients(args) => gradients::run(args).map(done),
+        Command::Evaluate(args) => evaluate::run(args).map(done),
+        Command::Export(args) => export::run(args).map(done),
+        Command::Bench(args) => bench::run(args).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             say!("error: {error}");
             ExitCode::FAILURE

@@ -128,5 +128,5 @@ fn predict_and_gradients_refuse_what_does_not_suit_the_model() {
         &format!("predict --weights {weights} --input {input} --out {out} --engine tpu"),
         &["tpu", "auto, gpu or cpu"],
     );
-    fail(&format!("predict --weights {weights} --input {input} --out {weights} --engine cpu"), &["directory"]);
+    fail(&format!("predict --weights {weights} --input {input} --out {weights} --engine cpu"), &["is a folder"]);
 }

@@ -1,14 +1,15 @@
 //! A run over its life: resumed, gone back on, interrupted, killed.
 
-use super::program::{Folder, files, json, succeed};
+use super::program::{Folder, fail, files, json, succeed};
 use crate::support::golden::{self, relative};
 use noisette::checkpoint;
 use serde_json::Value;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const RUN_FILES: [&str; 8] = [
+const RUN_FILES: [&str; 9] = [
+    ".lock",
     "config.json",
     "diffusion_pytorch_model.safetensors",
     "loss.svg",
@@ -93,32 +94,89 @@ fn a_run_resumed_from_its_files_is_the_unbroken_one() {
     assert_eq!(class_names.len(), 10);
 }
 
+#[test]
+fn going_back_forgets_what_came_after() {
+    let folder = Folder::new();
+    let (data, config) = (folder.data(40), golden::dir("grey").join("config.json").display().to_string());
+    let train = format!("train --data {data} --out {} --engine cpu", folder.text("run"));
+    let kept = "--set checkpoint_every=5 --set sample_every=5 --set keep=4";
+    succeed(&format!("{train} --config {config} --batch 2 --steps 20 {kept}"));
+    let run = folder.path("run");
+    assert_eq!(files(&run.join("checkpoints")).len(), 4);
+    fs::write(run.join("samples/mine.png"), "").expect("it can be written");
+    succeed(&format!("{train} --resume --back-to 10 --steps 11"));
+    assert_eq!(files(&run.join("checkpoints")), ["step-000005", "step-000010"]);
+    assert_eq!(files(&run.join("samples")), ["mine.png", "step-000005.png", "step-000010.png"]);
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
+    assert_eq!(metrics.lines().map(|line| json(line)["step"].clone()).collect::<Vec<_>>(), [1, 10]);
+}
+
+/// A run without end of the class-conditional network, which has taken ten steps.
+fn endless_run(folder: &Folder, data: &str) -> Child {
+    let out = folder.path("run");
+    let config = golden::dir("grey").join("config.json");
+    let child = Command::new(env!("CARGO_BIN_EXE_noisette"))
+        .args(["train", "--engine", "cpu", "--batch", "2", "--steps", "100000000", "--data", data, "--out"])
+        .arg(&out)
+        .arg("--config")
+        .arg(config)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while fs::read_to_string(out.join("metrics.jsonl")).map_or(0, |text| text.lines().count()) < 2 {
+        assert!(Instant::now() < deadline, "the run does not get going");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+/// While a run goes on its folder is a model for everybody, and nobody else's run; killed, it leaves no trace of that.
+#[test]
+fn one_process_at_a_time_trains_in_a_folder() {
+    let folder = Folder::new();
+    let data = folder.data(40);
+    let (run, out) = (folder.path("run"), folder.text("run"));
+    let mut child = endless_run(&folder, &data);
+    let train = format!("train --data {data} --out {out} --engine cpu");
+    fail(&format!("{train} --resume"), &["another process is training in", "run", "another --out"]);
+    fail(&format!("{train} --steps 1"), &["there is a run already"]);
+    let raw = folder.text("raw.safetensors");
+    succeed(&format!("sample --weights {out} --steps 2 --count 1 --raw {raw} --engine cpu"));
+    succeed(&format!("evaluate --weights {out} --data {data} --images 1 --bound-images 0 --engine cpu"));
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+
+    // As if it had been killed while it saved; the last file is somebody else's.
+    fs::create_dir_all(run.join("checkpoints/.partial")).expect("a folder");
+    fs::create_dir_all(run.join("samples")).expect("a folder");
+    for name in [".config.json.1.tmp", "samples/.step-000010.png.1.tmp", ".grid.png.1.tmp"] {
+        fs::write(run.join(name), "half").expect("it can be written");
+    }
+    let step = json(&fs::read_to_string(run.join("training.json")).expect("the run"))["step"].as_u64();
+    succeed(&format!("{train} --resume --steps {}", step.expect("a step") + 1));
+    let mut left = files(&run);
+    left.retain(|name| name.ends_with(".tmp"));
+    assert_eq!(left, [".grid.png.1.tmp"]);
+    assert!(files(&run.join("samples")).is_empty() && files(&run.join("checkpoints")).is_empty());
+}
+
 /// Ctrl-C in the middle of a long run saves it, and it can be resumed.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_is_saved() {
     let folder = Folder::new();
     let data = folder.data(40);
-    let config = golden::dir("grey").join("config.json");
     let out = folder.path("run");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_noisette"))
-        .args(["train", "--engine", "cpu", "--batch", "2", "--steps", "100000000", "--data", &data, "--out"])
-        .arg(&out)
-        .arg("--config")
-        .arg(config)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the program starts");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    // The tenth step has been taken.
-    while fs::read_to_string(out.join("metrics.jsonl")).map_or(0, |text| text.lines().count()) < 2 {
-        assert!(Instant::now() < deadline, "the run does not get going");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let child = endless_run(&folder, &data);
     // Whoever stops a service, or a machine, says TERM; Ctrl-C says INT, which goes the same way.
     let interrupted = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(interrupted.expect("kill runs").success());
-    assert!(child.wait().expect("it ends").success(), "an interrupted run ends well");
+    let end = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8(end.stderr).expect("text");
+    assert_eq!(end.status.code(), Some(130), "as shells expect of what was interrupted\n{text}");
+    let on = format!("to go on: noisette train --data {data} --out {} --resume", out.display());
+    assert!(text.contains(&on), "{on:?} is not in {text}");
     assert_eq!(files(&out), RUN_FILES);
     let run = json(&fs::read_to_string(out.join("training.json")).expect("the run"));
     let step = run["step"].as_u64().expect("a step");

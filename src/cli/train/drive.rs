@@ -16,7 +16,15 @@ use std::time::{Duration, Instant};
 /// Time between two checkpoints.
 const SAVE_EVERY: Duration = Duration::from_secs(120);
 /// The loss, drawn.
-const PLOT_FILE: &str = "loss.svg";
+pub const PLOT_FILE: &str = "loss.svg";
+
+/// How a run ended without an error.
+pub enum End {
+    /// With the recipe's last step.
+    Done,
+    /// By Ctrl-C, or a request to end.
+    Interrupted,
+}
 
 /// Trains until the recipe's last step, Ctrl-C or a request to end.
 pub fn drive(
@@ -25,7 +33,7 @@ pub fn drive(
     dataset: &Dataset,
     trainer: &mut Trainer,
     mut progress: Progress,
-) -> Result<(), Failure> {
+) -> Result<End, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let handler = stop.clone();
     ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed))?;
@@ -34,8 +42,11 @@ pub fn drive(
     let mut batches = Batches::resume(dataset.len(), options.seed, trainer.step_count() * batch as u64);
     let mut x_0 = vec![0.0; batch * dataset.image_len()];
     // Before the first step, so that a full disk or a folder one may not write to is known before the work.
-    save(run, trainer, &progress)?;
+    run.tidy();
+    run.save(trainer, &progress)?;
+    run.forget_after(progress.step)?;
     let mut metrics = Metrics::open(&run.dir, progress.step, run.recipe.scheduler.num_train_timesteps, batch)?;
+    draw_losses(run)?;
 
     let bar = ProgressBar::new(options.steps).with_position(trainer.step_count());
     bar.set_style(ProgressStyle::with_template("{bar:32} {pos}/{len} steps, {msg}, {eta} left")?);
@@ -81,7 +92,7 @@ pub fn drive(
     save(run, trainer, &progress)?;
     bar.abandon();
     say!("saved {} after {} of {}", run.dir.display(), steps(progress.step), options.steps);
-    Ok(())
+    Ok(if progress.step < options.steps { End::Interrupted } else { End::Done })
 }
 
 fn is_due(step: u64, every: u64) -> bool {
@@ -91,9 +102,13 @@ fn is_due(step: u64, every: u64) -> bool {
 /// Saves the run and draws its losses so far.
 fn save(run: &RunFolder, trainer: &mut Trainer, progress: &Progress) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let files = run.save(trainer, progress)?;
-    let plot = plot::svg(&metrics::losses(&run.dir));
-    checkpoint::replace_files(&run.dir, &[(PLOT_FILE.to_owned(), plot.into_bytes())])?;
+    draw_losses(run)?;
     Ok(files)
+}
+
+fn draw_losses(run: &RunFolder) -> Result<(), Failure> {
+    let plot = plot::svg(&metrics::losses(&run.dir));
+    Ok(checkpoint::replace_files(&run.dir, &[(PLOT_FILE.to_owned(), plot.into_bytes())])?)
 }
 
 /// An error that ends a run, with the place to go back to.

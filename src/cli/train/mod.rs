@@ -1,6 +1,7 @@
 //! `train`: from a data set to a diffusers folder.
 
 mod drive;
+mod lock;
 mod metrics;
 mod plot;
 mod recipe_file;
@@ -15,9 +16,14 @@ use crate::engine::Choice;
 use crate::model::{init::initialise, step::training_loss};
 use crate::tensor::Shape;
 use crate::train::Trainer;
+use drive::End;
 use run_folder::RunFolder;
 use start::Start;
 use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What shells expect of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
 
 /// Train a model on a data set; writes the averaged weights as a diffusers folder.
 ///
@@ -33,7 +39,8 @@ use std::path::PathBuf;
 ///
 /// OUT is a model at all times: it is saved at once, every two minutes, on Ctrl-C or SIGTERM, and at the end. Beside the
 /// model lie metrics.jsonl, loss.svg, samples/ (from the same noise each time; the weights at the left, their average at the right)
-/// and checkpoints/ to go back to. --resume goes on with exactly the losses of an unbroken run.
+/// and checkpoints/ to go back to. --resume goes on with exactly the losses of an unbroken run. One process at a time trains
+/// in a folder; an interrupted one ends with status 130.
 ///
 /// Example: noisette train --data data/mnist --out runs/digits --steps 5000 --set loss=l1 --set min_snr_gamma=5
 #[derive(clap::Args)]
@@ -83,7 +90,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<(), Failure> {
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let Start { folder, mut progress, data, source } = Start::new(&args)?;
     let engine = open_engine(args.engine)?;
     let description = engine.describe();
@@ -104,7 +111,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let values: usize = trainer.parameters().iter().map(|spec| spec.shape.len()).sum();
     say!("{} images of {h}×{w}×{}, {values} parameters", data.len(), config.channels);
-    drive::drive(&engine, &folder, &data, &mut trainer, progress)
+    match drive::drive(&engine, &folder, &data, &mut trainer, progress)? {
+        End::Done => Ok(ExitCode::SUCCESS),
+        End::Interrupted => {
+            let (data, out) = (args.data.display(), args.out.display());
+            say!("interrupted; to go on: noisette train --data {data} --out {out} --resume");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
 }
 
 /// A number of steps in words.

@@ -1,8 +1,13 @@
 //! A run on disk: the model as a diffusers folder, what `--resume` needs, and checkpoints to go back to.
 
 use super::super::Failure;
+use super::drive::PLOT_FILE;
+use super::lock::Lock;
+use super::metrics::METRICS_FILE;
 use super::recipe_file::{self, RECIPE_FILE};
-use crate::checkpoint::{self, Checkpoint, Dtype, TensorFile};
+use super::samples;
+use crate::checkpoint::{self, Checkpoint, Dtype, SCHEDULER_FILE, TensorFile, WEIGHTS_FILE};
+use crate::model::config::CONFIG_FILE;
 use crate::tensor::Shape;
 use crate::train::{Recipe, TrainOptions, Trainer};
 use serde::{Deserialize, Serialize};
@@ -15,6 +20,11 @@ pub const RUN_FILE: &str = "training.json";
 const STATE_FILE: &str = "training_state.safetensors";
 /// Folder with the checkpoints that are kept.
 const CHECKPOINTS: &str = "checkpoints";
+/// In there, the one that is being written.
+const PARTIAL: &str = ".partial";
+/// The files that lie in a run's folder itself.
+const FILES: [&str; 8] =
+    [CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, RECIPE_FILE, RUN_FILE, STATE_FILE, METRICS_FILE, PLOT_FILE];
 
 /// How far a run got.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -45,6 +55,8 @@ pub struct RunFolder {
     pub checkpoint: Checkpoint,
     /// How it trains.
     pub recipe: Recipe,
+    /// The right to write there.
+    pub lock: Lock,
 }
 
 impl RunFolder {
@@ -127,7 +139,7 @@ impl RunFolder {
         let place = Self::kept(&self.dir, step);
         let failed = |e: std::io::Error| format!("cannot write {}: {e}", place.display());
         // Written beside and renamed, so that no half of one is ever found.
-        let partial = self.dir.join(CHECKPOINTS).join(".partial");
+        let partial = self.dir.join(CHECKPOINTS).join(PARTIAL);
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(failed)?;
         }
@@ -153,6 +165,32 @@ impl RunFolder {
         let mut steps: Vec<u64> = entries.filter_map(step).collect();
         steps.sort_unstable();
         steps
+    }
+
+    /// Removes what a process that was killed while it saved has left.
+    pub fn tidy(&self) {
+        if !self.lock.is_sure() {
+            return;
+        }
+        checkpoint::remove_leftovers(&self.dir, |name| FILES.contains(&name));
+        checkpoint::remove_leftovers(self.dir.join(samples::FOLDER), |name| samples::step_of(name).is_some());
+        // There is none as a rule, and the next checkpoint would replace it.
+        let _ = fs::remove_dir_all(self.dir.join(CHECKPOINTS).join(PARTIAL));
+    }
+
+    /// Removes checkpoints and pictures of later steps, which the run has gone back behind.
+    pub fn forget_after(&self, step: u64) -> Result<(), Failure> {
+        for kept in Self::list(&self.dir).into_iter().filter(|&kept| kept > step) {
+            let dir = Self::kept(&self.dir, kept);
+            fs::remove_dir_all(&dir).map_err(|e| format!("cannot remove {}: {e}", dir.display()))?;
+        }
+        for entry in fs::read_dir(self.dir.join(samples::FOLDER)).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().and_then(samples::step_of).is_some_and(|drawn| drawn > step) {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(|e| format!("cannot remove {}: {e}", path.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Where to go back to: the last checkpoint that was kept before a step, else the run as it was saved last.

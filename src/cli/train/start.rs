@@ -1,6 +1,7 @@
 //! What a run begins with: a recipe and weights of its own, those of another folder, or the run as it was saved.
 
 use super::super::{Failure, dataset, in_file};
+use super::lock::Lock;
 use super::recipe_file;
 use super::run_folder::{Progress, RUN_FILE, RunFolder, describe};
 use super::{Args, steps};
@@ -10,7 +11,7 @@ use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::train::Recipe;
 use serde_json::{Map, Value, json};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Settings that a resumed run may change, since they do not change the steps taken so far.
 const FREE: [&str; 5] = ["steps", "clip_sample", "sample_every", "checkpoint_every", "keep"];
@@ -31,6 +32,11 @@ impl Start {
     /// Reads and checks all that the arguments name.
     pub fn new(args: &Args) -> Result<Self, Failure> {
         let given = settings(args)?;
+        // Whoever resumes reads what another process might be about to replace.
+        let lock = match args.resume && args.out.join(RUN_FILE).exists() {
+            true => Some(Lock::take(&args.out)?),
+            false => None,
+        };
         let (checkpoint, recipe, mut progress, source) =
             if args.resume { resumed(args, &given)? } else { begun(args, &given)? };
         let (taken, wanted) = (progress.step, recipe.options.steps);
@@ -49,7 +55,16 @@ impl Start {
             return Err(format!("{dir} is not what the run was trained on: expected {expected}, found {found}").into());
         }
         progress.data = Some(found);
-        let folder = RunFolder { dir: args.out.clone(), checkpoint, recipe };
+        let lock = match lock {
+            Some(lock) => lock,
+            // Last of all, since it makes the folder; another run may have begun there meanwhile.
+            None => {
+                let lock = Lock::take(&args.out)?;
+                refuse_a_model(&args.out)?;
+                lock
+            }
+        };
+        let folder = RunFolder { dir: args.out.clone(), checkpoint, recipe, lock };
         Ok(Self { folder, progress, data, source })
     }
 }
@@ -89,13 +104,7 @@ fn resumed(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
 /// A new run.
 fn begun(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
     let out = args.out.display();
-    if args.out.join(RUN_FILE).exists() {
-        return Err(format!("{out}: there is a run already: go on with --resume, or choose another --out").into());
-    }
-    if let Some(file) = [WEIGHTS_FILE, CONFIG_FILE].iter().find(|file| args.out.join(file).exists()) {
-        let text = format!("there is a {file} already, which training would overwrite: choose another --out");
-        return Err(format!("{out}: {text}").into());
-    }
+    refuse_a_model(&args.out)?;
     // A run has pictures of its own, which would be data the next time.
     if !data::is_idx(&args.data)
         && let (Ok(data), Ok(out_dir)) = (fs::canonicalize(&args.data), std::path::absolute(&args.out))
@@ -132,6 +141,19 @@ fn begun(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
         tensors: Default::default(),
     };
     Ok((checkpoint, recipe, Progress::default(), None))
+}
+
+/// A new run does not replace what is in its folder.
+fn refuse_a_model(out: &Path) -> Result<(), Failure> {
+    let place = out.display();
+    if out.join(RUN_FILE).exists() {
+        return Err(format!("{place}: there is a run already: go on with --resume, or choose another --out").into());
+    }
+    if let Some(file) = [WEIGHTS_FILE, CONFIG_FILE].iter().find(|file| out.join(file).exists()) {
+        let text = format!("there is a {file} already, which training would overwrite: choose another --out");
+        return Err(format!("{place}: {text}").into());
+    }
+    Ok(())
 }
 
 /// What the command line says: the recipe's settings, then --config's, then --set's, then those with a flag of their own.

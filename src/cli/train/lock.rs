@@ -1,0 +1,59 @@
+//! One process at a time on a run's folder.
+
+use super::super::Failure;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::Path;
+
+/// The file that is locked. It stays: to remove it would take it from under a process that has just opened it.
+const LOCK_FILE: &str = ".lock";
+
+/// The right to write a run's folder, until it is dropped or the process ends, however it does.
+pub struct Lock {
+    /// Nothing on a file system without locks.
+    file: Option<File>,
+}
+
+impl Lock {
+    /// Takes the folder, making it if need be. Whoever only reads it (`sample`, `evaluate`, `--from`) needs no lock.
+    pub fn take(dir: &Path) -> Result<Self, Failure> {
+        let place = dir.display();
+        if dir.exists() && !dir.is_dir() {
+            return Err(format!("{place} is a file, expected a folder for the run").into());
+        }
+        fs::create_dir_all(dir).map_err(|e| format!("cannot create {place}: {e}"))?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE));
+        let file = file.map_err(|e| format!("cannot write to {place}: {e}"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file: Some(file) }),
+            Err(TryLockError::WouldBlock) => {
+                Err(format!("another process is training in {place}: wait for its end, or choose another --out").into())
+            }
+            Err(TryLockError::Error(error)) => {
+                say!("{place} cannot be locked ({error}): see to it that no other process trains there");
+                Ok(Self { file: None })
+            }
+        }
+    }
+
+    /// Whether nobody else can be writing.
+    pub fn is_sure(&self) -> bool {
+        self.file.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_free_again_when_its_process_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("new/run");
+        let lock = Lock::take(&run).unwrap();
+        assert!(lock.is_sure());
+        let error = Lock::take(&run).err().expect("it is taken").to_string();
+        assert!(error.contains("another process is training in"), "{error}");
+        drop(lock);
+        assert!(Lock::take(&run).is_ok());
+    }
+}
