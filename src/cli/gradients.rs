@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, images};
 use super::predictor::compile;
-use super::{Failure, in_file, keep_inputs, open_engine};
+use super::{Failure, check_output, in_file, open_engine};
 use crate::checkpoint::{self, TensorFile};
 use crate::diffusion::Prediction;
 use crate::engine::Choice;
@@ -36,7 +36,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    keep_inputs(&[&args.weights, &args.input], &args.out)?;
     let checkpoint = checkpoint::read_dir(&args.weights)?;
     let (config, scheduler) = (&checkpoint.config, &checkpoint.scheduler);
     let velocity = match scheduler.prediction_type {
@@ -54,6 +53,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Ok((batch, noise))
     };
     let (batch, noise) = read().map_err(|error: Failure| in_file(&args.input, error))?;
+    check_output(&[&args.weights, &args.input], &args.out)?;
     let engine = open_engine(args.engine)?;
 
     let graph = gradients(config, batch.shape, velocity);

@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod batch;
 mod bench;
+mod class;
 mod dataset;
 mod evaluate;
 mod export;
@@ -96,6 +97,12 @@ fn keep_inputs(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Finds out before the work whether its result can be written, and that it replaces none of the inputs.
+fn check_output(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
+    keep_inputs(inputs, out)?;
+    Ok(checkpoint::check_place(out)?)
 }
 
 /// Replaces a file, making its folder if need be; on failure what was there is still there.

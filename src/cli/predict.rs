@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::predictor::Predictor;
-use super::{Failure, in_file, keep_inputs, open_engine};
+use super::{Failure, check_output, in_file, open_engine};
 use crate::checkpoint::{self, TensorFile};
 use crate::engine::Choice;
 use crate::tensor::nhwc_to_nchw;
@@ -37,11 +37,11 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    keep_inputs(&[&args.weights, &args.input], &args.out)?;
     let checkpoint = checkpoint::read_dir(&args.weights)?;
     let input = checkpoint::read_tensors(&args.input)?;
     let batch = Batch::read(&input, &checkpoint).map_err(|error| in_file(&args.input, error))?;
     let shape = batch.shape;
+    check_output(&[&args.weights, &args.input], &args.out)?;
     let engine = open_engine(args.engine)?;
     let at_once = (PIXELS_AT_ONCE / shape.pixels()).clamp(1, shape.n().min(64));
     let mut predictor = Predictor::new(&engine, &checkpoint, shape, at_once)?;

@@ -1,7 +1,8 @@
 //! `sample`: from noise to images.
 
 use super::batch::{images, labels};
-use super::{Failure, grid, in_file, keep_inputs, open_engine, write_file};
+use super::class::classes;
+use super::{Failure, check_output, grid, in_file, open_engine, write_file};
 use crate::checkpoint::{self, Checkpoint, TensorFile};
 use crate::diffusion::{SamplerConfig, SamplerKind, Spacing, Variance};
 use crate::engine::Choice;
@@ -54,9 +55,9 @@ pub struct Args {
     /// Variance of ddpm's step: small is the posterior's, large the forward step's.
     #[arg(long)]
     variance: Option<VarianceName>,
-    /// Which class, or "none"; without it each in turn.
+    /// Which class, by its number or its name, or "none"; without it each in turn.
     #[arg(long, allow_negative_numbers = true)]
-    class: Option<Class>,
+    class: Option<String>,
     /// Guidance w in eps = eps_none + w (eps_class - eps_none); 1 is off and costs one evaluation per step.
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     guidance: f64,
@@ -96,24 +97,6 @@ enum VarianceName {
     Small,
     /// The forward step's.
     Large,
-}
-
-/// `--class`.
-#[derive(Clone, Copy)]
-enum Class {
-    None,
-    Number(usize),
-}
-
-impl std::str::FromStr for Class {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        match s {
-            "none" => Ok(Self::None),
-            _ => s.parse().map(Self::Number).map_err(|_| "expected the number of a class, or none".to_owned()),
-        }
-    }
 }
 
 /// Reads a value by its name in diffusers' files.
@@ -165,7 +148,7 @@ impl Start {
     fn from_seed(config: &UnetConfig, args: &Args) -> Result<Self, Failure> {
         let [h, w] = config.sample_size;
         let shape = Shape::new(args.count.unwrap_or(16) as usize, h, w, config.channels);
-        let classes = classes(config, args.class, shape.n())?;
+        let classes = classes(config, args.class.as_deref(), shape.n())?;
         Ok(Self { shape, classes, noise: Noise::Seed(args.seed), steps: None })
     }
 
@@ -181,7 +164,7 @@ impl Start {
             let labels = labels(file, shape.n(), config)?;
             labels.into_iter().map(|label| Some(label).filter(|_| config.null_class != Some(label))).collect()
         } else {
-            classes(config, args.class, shape.n())?
+            classes(config, args.class.as_deref(), shape.n())?
         };
         let steps = if file.tensors.contains_key("noise") { Some(step_noise(file, shape)?) } else { None };
         let count = steps.as_ref().map(Vec::len);
@@ -197,24 +180,6 @@ fn step_noise(file: &TensorFile, shape: Shape) -> Result<Vec<Vec<f32>>, Failure>
         return Err(format!("noise is {found:?}, expected {expected:?} for each step").into());
     }
     Ok(values.chunks_exact(shape.len()).map(|step| nchw_to_nhwc(step, shape)).collect())
-}
-
-/// The class of each image: the one asked for, or each in turn.
-fn classes(config: &UnetConfig, class: Option<Class>, count: usize) -> Result<Vec<Option<usize>>, Failure> {
-    let rows = config.num_class_embeds.unwrap_or(0);
-    let known: Vec<usize> = (0..rows).filter(|&label| config.null_class != Some(label)).collect();
-    match class {
-        Some(Class::Number(class)) if !known.contains(&class) => Err(match (known.first(), known.last()) {
-            (Some(first), Some(last)) => format!("--class is {class}, expected {first} to {last} or none").into(),
-            _ => "this model has no classes: leave --class out".into(),
-        }),
-        Some(Class::Number(class)) => Ok(vec![Some(class); count]),
-        Some(Class::None) if rows > 0 && config.null_class.is_none() => {
-            Err("this model has no label that means none, so that every image needs a class".into())
-        }
-        None if !known.is_empty() => Ok((0..count).map(|i| Some(known[i % known.len()])).collect()),
-        _ => Ok(vec![None; count]),
-    }
 }
 
 /// The model's own settings, but for what the command line says.
@@ -260,17 +225,17 @@ fn check_outputs(args: &Args, config: &UnetConfig) -> Result<(), Failure> {
     }
     let paths: Vec<&PathBuf> = [&args.out, &args.raw, &args.trace].into_iter().flatten().collect();
     let inputs: Vec<&Path> = args.init.iter().chain([&args.weights]).map(PathBuf::as_path).collect();
-    for (i, path) in paths.iter().enumerate() {
-        keep_inputs(&inputs, path)?;
-        if paths[..i].contains(path) {
+    let mut places = Vec::new();
+    for path in paths {
+        check_output(&inputs, path)?;
+        // One file goes by many paths.
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let place = (std::fs::canonicalize(dir)?, path.file_name());
+        if places.contains(&place) {
             let text = "expected --out, --raw and --trace to be different files";
             return Err(format!("two results would go to {}: {text}", path.display()).into());
         }
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
-        if path.is_dir() || path.file_name().is_none() {
-            return Err(format!("{} is a folder, expected the name of a file", path.display()).into());
-        }
+        places.push(place);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Where results go: never over links, inputs or each other.
 
-use super::program::{Folder, fail, golden_dir};
+use super::program::{Folder, fail, golden_dir, noisette};
 use crate::support::golden;
 use std::fs;
 
@@ -36,4 +36,40 @@ fn results_do_not_replace_links() {
     );
     let two = folder.text("two");
     fail(&format!("sample --weights {grey} --count 1 --raw {two} --out {two}"), &["two results would go to"]);
+}
+
+/// Where a result cannot go is found out before anything is computed, which may take hours.
+#[test]
+fn a_place_that_takes_no_file_is_refused_before_the_work() {
+    let folder = Folder::new();
+    let (data, grey) = (folder.data(10), golden_dir("grey"));
+    let input = golden::dir("grey").join("gradients.safetensors").display().to_string();
+    fs::write(folder.path("file"), "").expect("a file");
+    fs::create_dir(folder.path("there")).expect("a folder");
+    let name = "x".repeat(300);
+    for (place, part) in [("file/x", "file"), ("there", "is a folder"), (name.as_str(), "cannot create")] {
+        let place = folder.text(place);
+        for command in [
+            format!("sample --weights {grey} --count 1 --steps 2 --trace {place}"),
+            format!("sample --weights {grey} --count 1 --steps 2 --raw {place}"),
+            format!("sample --weights {grey} --count 1 --steps 2 --out {place}"),
+            format!("predict --weights {grey} --input {input} --out {place}"),
+            format!("gradients --weights {grey} --input {input} --out {place}"),
+            format!("evaluate --weights {grey} --data {data} --out {place}"),
+        ] {
+            let output = noisette(&format!("{command} --engine cpu"));
+            let error = output.stderr;
+            assert!(!output.success && error.contains(part) && !error.contains("engine:"), "{command}\n{error}");
+        }
+    }
+    let config = golden::dir("grey").join("config.json").display().to_string();
+    let train = format!("train --data {data} --config {config} --steps 1 --engine cpu --out");
+    for (place, part) in [("file", "is a file, expected a folder"), ("file/x", "cannot create")] {
+        let output = noisette(&format!("{train} {}", folder.text(place)));
+        let error = output.stderr;
+        assert!(!output.success && error.contains(part) && !error.contains("engine:"), "{place}\n{error}");
+    }
+    // One file by two names is one place.
+    let two = [folder.text("there/two"), folder.text("there/../there/two")];
+    fail(&format!("sample --weights {grey} --count 1 --raw {} --out {}", two[0], two[1]), &["two results would go to"]);
 }

@@ -1,6 +1,6 @@
 //! `sample`: diffusers' steps, documented noise, classes, guidance, and what a model cannot do.
 
-use super::program::{Folder, f32s, fail, golden_dir, succeed};
+use super::program::{Folder, f32s, fail, golden_dir, json, succeed};
 use crate::support::golden::{self, ENGINES, largest};
 use noisette::checkpoint::TensorFile;
 use noisette::rng::Rng;
@@ -117,6 +117,20 @@ fn classes_and_guidance_mean_what_help_says() {
     assert!(largest(&unconditional, &none) <= 1e-5, "guidance 0 ignores the class");
     assert_ne!(run("--count 2 --class 3"), none);
     assert_ne!(run("--count 2 --class 3 --guidance 3"), run("--count 2 --class 3"));
+    // By name, too: those of a copy whose config calls its classes something.
+    let named = folder.path("named");
+    fs::create_dir(&named).expect("a folder");
+    for file in ["config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"] {
+        fs::copy(golden::dir("grey").join(file), named.join(file)).expect("a copy");
+    }
+    let mut config = json(&fs::read_to_string(named.join("config.json")).expect("the config"));
+    config["_class_names"] = ["a", "b", "c", "Cat"].into();
+    fs::write(named.join("config.json"), config.to_string()).expect("it can be written");
+    let raw = folder.text("named.safetensors");
+    let sample = format!("sample --weights {} --raw {raw} --sampler ddim --steps 2 --engine cpu", named.display());
+    succeed(&format!("{sample} --count 2 --class cat"));
+    assert_eq!(folder.read("named.safetensors").f32("images", 4).expect("images").1, run("--count 2 --class 3"));
+    fail(&format!("{sample} --class dog"), &["--class is dog, expected 0 to 9 or none, or a name: a, b, c, Cat"]);
     // What is not set comes from scheduler_config.json, which says fixed_large, clipped, leading.
     let ddpm =
         |arguments: &str| sampled(&folder, &format!("--sampler ddpm --steps 3 --count 2 --engine cpu {arguments}"));
@@ -143,8 +157,8 @@ fn sample_refuses_what_the_model_cannot_do() {
         ("--sampler ddpm --eta 0.5", &["--eta", "ddim"]),
         ("--sampler ddim --variance small", &["--variance", "ddpm"]),
         ("--class 10", &["--class is 10", "0 to 9 or none"]),
-        ("--class -1", &["--class", "-1"]),
-        ("--class cat", &["--class", "cat"]),
+        ("--class -1", &["--class is -1", "0 to 9 or none"]),
+        ("--class cat", &["--class is cat", "0 to 9 or none"]),
         ("--guidance inf", &["guidance", "inf"]),
         ("--guidance 1e9", &["guidance", "1000000000"]),
         ("--count 0", &["--count", "0"]),

@@ -4,7 +4,7 @@ mod bound;
 
 use super::dataset::load_data;
 use super::predictor::Predictor;
-use super::{Failure, keep_inputs, open_engine, print, write_file};
+use super::{Failure, check_output, open_engine, print, write_file};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{self, Dataset, Split};
 use crate::diffusion::{forward, posterior::Reading, schedule::Schedule};
@@ -81,12 +81,6 @@ impl Mean {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    if let Some(path) = &args.out {
-        keep_inputs(&[&args.weights], path)?;
-        if path.is_dir() {
-            return Err(format!("{} is a folder, expected the name of a file", path.display()).into());
-        }
-    }
     let checkpoint = checkpoint::read_dir(&args.weights)?;
     let dataset = load_data(&args.data, &checkpoint.config, Split::Test)?;
     let count = args.images.map_or(dataset.len(), |images| images as usize);
@@ -98,6 +92,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         }
     }
     let schedule = checkpoint.scheduler.schedule()?;
+    if let Some(path) = &args.out {
+        check_output(&[&args.weights], path)?;
+    }
     let engine = open_engine(args.engine)?;
     let description = engine.describe();
     let image = Shape::new(1, dataset.height, dataset.width, dataset.channels);

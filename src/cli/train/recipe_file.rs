@@ -4,7 +4,7 @@ use super::super::{Failure, in_file};
 use crate::train::Recipe;
 use serde_json::{Map, Value};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Name of the recipe in a run folder.
 pub const RECIPE_FILE: &str = "recipe.toml";
@@ -55,6 +55,39 @@ const WORDS: [(&str, &str); 26] = [
     ("net", "The network, as in diffusers' config.json (UNet2DModel)."),
 ];
 
+/// The largest whole number that TOML has.
+const LARGEST: i64 = i64::MAX;
+
+/// The settings that a command names: those of a recipe's file, and over them those of its own.
+pub struct Given {
+    /// The file, if there is one.
+    file: Option<(PathBuf, Map<String, Value>)>,
+    /// All.
+    pub settings: Map<String, Value>,
+}
+
+impl Given {
+    /// The settings of a file, for now.
+    pub fn of(path: Option<&Path>) -> Result<Self, Failure> {
+        let file = path.map(|path| Ok::<_, Failure>((path.to_owned(), read(path)?))).transpose()?;
+        let settings = file.as_ref().map(|(_, settings)| settings.clone()).unwrap_or_default();
+        Ok(Self { file, settings })
+    }
+
+    /// A recipe with these settings. If the file's alone would not do, the error names it.
+    pub fn over(&self, base: &Recipe) -> Result<Recipe, Failure> {
+        base.with(&self.settings).map_err(|error| match &self.file {
+            Some((path, settings)) if base.with(settings).is_err() => in_file(path, error.into()),
+            _ => error.into(),
+        })
+    }
+
+    /// A setting of the network.
+    pub fn net(&self, key: &str) -> Option<&Value> {
+        self.settings.get("net")?.get(key)
+    }
+}
+
 /// Reads a recipe's settings. A `net` that is the path of a config.json, relative to the recipe, becomes its content.
 pub fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -71,12 +104,28 @@ pub fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
 /// The settings that a recipe's text holds.
 pub fn parse(text: &str) -> Result<Map<String, Value>, Failure> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let span = error.span().unwrap_or_default();
+        let line = text.get(..span.start).map_or(0, |before| before.matches('\n').count() + 1);
+        // The parser calls this no TOML value at all.
+        let number = text.get(span).unwrap_or_default().trim_start_matches(['-', '+']);
+        if !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '_') {
+            return format!("line {line}: {number} is too large a number, expected at most {LARGEST}");
+        }
         format!("this is not TOML: line {line}: {}", error.message())
     })?;
-    match serde_json::to_value(table)? {
-        Value::Object(object) => Ok(object),
-        other => Err(format!("found {other}, expected settings").into()),
+    Ok(table.into_iter().map(|(key, value)| (key, to_json(value))).collect())
+}
+
+/// A value as JSON, which has neither dates nor numbers like nan: these become text, for errors to show as it was written.
+fn to_json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Boolean(is) => is.into(),
+        toml::Value::Array(values) => values.into_iter().map(to_json).collect(),
+        toml::Value::Table(table) => table.into_iter().map(|(key, value)| (key, to_json(value))).collect(),
+        toml::Value::Float(number) if number.is_finite() => number.into(),
+        other => Value::String(other.to_string()),
     }
 }
 
@@ -199,6 +248,32 @@ mod tests {
             assert!(error.contains(part), "{part} is not in {error}");
         }
         assert!(parse("a = 1\nb = = 2\n").unwrap_err().to_string().contains("line 2"));
+        for seed in ["18446744073709551616", "9223372036854775808", "-99_999_999_999_999_999_999"] {
+            let error = parse(&format!("steps = 3\nseed = {seed}\n")).unwrap_err().to_string();
+            assert!(error.starts_with("line 2: ") && error.contains("is too large a number"), "{error}");
+        }
+        let odd = parse("lr = nan\neps = -inf\nseed = 2020-01-02\n").unwrap();
+        let error = Recipe::new(UnetConfig::digits()).with(&odd).unwrap_err().to_string();
+        for part in ["`lr` is \"nan\"", "`eps` is \"-inf\"", "`seed` is \"2020-01-02\""] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_file_that_it_is_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mine.toml");
+        let base = Recipe::new(UnetConfig::digits());
+        let of = |text: &str, assignment: &str| {
+            fs::write(&path, text).unwrap();
+            let mut given = Given::of(Some(&path)).unwrap();
+            set(&mut given.settings, &[assignment.to_owned()]).unwrap();
+            given.over(&base).map_err(|error| error.to_string())
+        };
+        let error = of("lr = -1", "batch=x").unwrap_err();
+        assert!(error.contains("mine.toml: ") && error.contains("`lr` is -1") && error.contains("`batch`"), "{error}");
+        assert!(!of("lr = 1e-3", "batch=x").unwrap_err().contains("mine.toml"), "the file is well");
+        assert_eq!(of("lr = -1", "lr=2e-3").unwrap().options.lr, 2e-3, "what is replaced does no harm");
     }
 
     #[test]

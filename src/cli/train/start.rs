@@ -2,14 +2,14 @@
 
 use super::super::{Failure, dataset, in_file};
 use super::lock::Lock;
-use super::recipe_file;
+use super::recipe_file::{self, Given};
 use super::run_folder::{Progress, RUN_FILE, RunFolder, describe};
 use super::{Args, steps};
 use crate::checkpoint::{self, Checkpoint, WEIGHTS_FILE};
 use crate::data::{self, Dataset, Split};
 use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::train::Recipe;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ impl Start {
 type Parts = (Checkpoint, Recipe, Progress, Option<PathBuf>);
 
 /// The run in --out, or one of its checkpoints.
-fn resumed(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
+fn resumed(args: &Args, given: &Given) -> Result<Parts, Failure> {
     let source = match args.back_to {
         None => args.out.clone(),
         Some(step) => {
@@ -86,7 +86,7 @@ fn resumed(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
         }
     };
     let (mut checkpoint, saved, progress) = RunFolder::read(&source)?;
-    let recipe = saved.with(given)?;
+    let recipe = given.over(&saved)?;
     let mut fixed = recipe.clone();
     fixed.take_free(&saved);
     let differences = describe(&saved, &fixed);
@@ -102,7 +102,7 @@ fn resumed(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
 }
 
 /// A new run.
-fn begun(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
+fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
     let out = args.out.display();
     refuse_a_model(&args.out)?;
     // A run has pictures of its own, which would be data the next time.
@@ -116,7 +116,7 @@ fn begun(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
         let mut checkpoint = checkpoint::read_dir(dir)?;
         let mut base = Recipe::new(checkpoint.config.clone());
         base.scheduler = checkpoint.scheduler.clone();
-        let recipe = base.with(given)?;
+        let recipe = given.over(&base)?;
         let mut inherited = base.clone();
         (inherited.net, inherited.scheduler) = (recipe.net.clone(), recipe.scheduler.clone());
         inherited.scheduler.clip_sample = base.scheduler.clip_sample;
@@ -131,9 +131,9 @@ fn begun(args: &Args, given: &Map<String, Value>) -> Result<Parts, Failure> {
     }
     // A recipe that says it all needs no look at the data.
     let whole = ["sample_size", "in_channels", "num_class_embeds"];
-    let is_whole = given.get("net").is_some_and(|net| whole.iter().all(|key| net.get(key).is_some()));
+    let is_whole = whole.iter().all(|key| given.net(key).is_some());
     let net = if is_whole { UnetConfig::digits() } else { dataset::suitable_net(&args.data)? };
-    let recipe = Recipe::new(net).with(given)?;
+    let recipe = given.over(&Recipe::new(net))?;
     let checkpoint = Checkpoint {
         config: recipe.net.clone(),
         scheduler: recipe.scheduler.clone(),
@@ -157,17 +157,15 @@ fn refuse_a_model(out: &Path) -> Result<(), Failure> {
 }
 
 /// What the command line says: the recipe's settings, then --config's, then --set's, then those with a flag of their own.
-fn settings(args: &Args) -> Result<Map<String, Value>, Failure> {
-    let mut object = match &args.recipe {
-        Some(path) => recipe_file::read(path)?,
-        None => Map::new(),
-    };
+fn settings(args: &Args) -> Result<Given, Failure> {
+    let mut given = Given::of(args.recipe.as_deref())?;
+    let object = &mut given.settings;
     if let Some(path) = &args.config {
         let text = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
         let net = UnetConfig::from_json(&text).map_err(|error| in_file(path, error.into()))?;
         object.insert("net".to_owned(), Recipe::new(net).net_settings().into_iter().collect());
     }
-    recipe_file::set(&mut object, &args.set)?;
+    recipe_file::set(object, &args.set)?;
     if let Some(lr) = args.lr {
         if !lr.is_finite() {
             return Err(format!("--lr is {lr}, expected a number above 0").into());
@@ -178,7 +176,7 @@ fn settings(args: &Args) -> Result<Map<String, Value>, Failure> {
         value.map(|value| object.insert(key.to_owned(), json!(value)));
     }
     if let Some(size) = args.size {
-        recipe_file::set(&mut object, &[format!("net.sample_size={size}")])?;
+        recipe_file::set(object, &[format!("net.sample_size={size}")])?;
     }
-    Ok(object)
+    Ok(given)
 }
