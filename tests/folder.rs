@@ -83,6 +83,26 @@ fn train_and_test_are_the_halves() {
 }
 
 #[test]
+fn half_a_data_set_is_told_from_a_class_of_trains() {
+    for (found, missing) in [("train", "test"), ("test", "train")] {
+        let folder = Folder::new();
+        folder.picture(&format!("{found}/1.png"), [1; 3]);
+        let text = format!("has {found}/ but no {missing}/");
+        for split in [Split::Train, Split::Test] {
+            folder.refused(split, &[&text, "both halves, or neither"]);
+        }
+        folder.picture("val/1.png", [1; 3]);
+        folder.refused(Split::Train, &[&text]);
+        // Among other things that drive it is a class, and has no classes of its own.
+        folder.picture("bus/1.png", [1; 3]);
+        assert_eq!(folder.open(Split::Train).expect("a data set").len(), 3);
+        folder.picture(&format!("{found}/cats/1.png"), [1; 3]);
+        let nested = format!("{found}/cats is a folder inside a class folder");
+        folder.refused(Split::Train, &[&nested, &format!("{found}/ needs {missing}/ beside it")]);
+    }
+}
+
+#[test]
 fn any_size_and_colour_becomes_what_the_model_takes() {
     let folder = Folder::new();
     // A wide picture, black left and right of a white middle; the crop is the middle.
@@ -139,6 +159,19 @@ fn what_is_wrong_is_told_with_the_name_of_the_file() {
     folder.refused(Split::Test, &["holds no test images", "20 pictures"]);
     folder.picture("stray.png", [1; 3]);
     folder.refused(Split::Train, &["stray.png", "beside the class folders"]);
+    // What nobody would look at is told, not passed over.
+    let folder = Folder::new();
+    folder.picture("cats/1.png", [1; 3]);
+    folder.picture("cats/.hidden/1.png", [1; 3]);
+    assert_eq!(folder.open(Split::Train).expect("a data set").len(), 1);
+    folder.picture("cats/kittens/1.png", [1; 3]);
+    folder.refused(Split::Train, &["cats/kittens is a folder inside a class folder", "pictures only"]);
+    for i in 0..20 {
+        folder.picture(&format!("train/cats/{i}.png"), [1; 3]);
+        folder.picture(&format!("test/cats/{i}.png"), [1; 3]);
+    }
+    folder.picture("test/cats/kittens/1.png", [1; 3]);
+    folder.refused(Split::Test, &["test/cats/kittens is a folder"]);
 }
 
 #[test]

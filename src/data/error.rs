@@ -121,6 +121,26 @@ pub enum DataError {
         /// The folder.
         directory: String,
     },
+    /// A folder in a class folder.
+    #[error("{directory} is a folder inside a class folder, expected pictures only{}", halves(.class))]
+    Nested {
+        /// The folder.
+        directory: String,
+        /// The name of the class.
+        class: String,
+    },
+    /// One half of a data set, as it seems.
+    #[error(
+        "{directory} has {found}/ but no {missing}/: expected both halves, or neither, when every 20th picture is a test picture"
+    )]
+    OneHalf {
+        /// The folder.
+        directory: String,
+        /// The half that is there.
+        found: &'static str,
+        /// The one that is not.
+        missing: &'static str,
+    },
     /// Pictures that belong to no class beside folders that are classes.
     #[error("{file} lies beside the class folders: move it into one of them, or take it out")]
     Stray {
@@ -163,6 +183,15 @@ pub enum DataError {
         /// Classes.
         expected: usize,
     },
+}
+
+/// What somebody may have meant by a class of this name.
+fn halves(class: &str) -> &'static str {
+    match class {
+        "train" => ": as a half of a data set, train/ needs test/ beside it",
+        "test" => ": as a half of a data set, test/ needs train/ beside it",
+        _ => "",
+    }
 }
 
 fn expected(classes: &[String]) -> String {

@@ -6,7 +6,8 @@
 //! | sub-folders of pictures | one class each, numbered in the order of their names |
 //! | `train/` and `test/`, each one of the above | the two halves |
 //!
-//! Without `train/` and `test/`, every 20th picture of each class, in the order of their names, is kept back as the test half.
+//! A lone `train/` or `test/` is refused, unless there are other classes beside it: there may be trains among them. So are
+//! folders below a class. Without `train/` and `test/`, every 20th picture of each class, in the order of their names, is kept back as the test half.
 
 use super::picture;
 use super::{DataError, Dataset, Split};
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Of so many pictures of a class, the last is a test picture.
 const TEST_EVERY: usize = 20;
+/// What parts of a data set are called, here or elsewhere.
+const HALVES: [&str; 5] = ["train", "test", "val", "valid", "validation"];
 /// Labels are bytes.
 const MAX_CLASSES: usize = 256;
 /// The largest data set accepted, in bytes of pixels.
@@ -47,6 +50,7 @@ impl ImageFolder {
             half.number_as(&classes)?;
             return Ok(half);
         }
+        one_half(directory)?;
         let mut folder = Self::list(directory, "training images")?;
         let mut before = vec![0usize; folder.classes.len().max(1)];
         folder.files.retain(|(_, class)| {
@@ -76,13 +80,17 @@ impl ImageFolder {
         if folders.len() > MAX_CLASSES {
             return Err(DataError::TooManyClasses { directory: name(), found: folders.len(), max: MAX_CLASSES });
         }
-        for (class, folder) in folders.into_iter().enumerate() {
-            let (_, pictures) = entries(&folder)?;
+        for (label, folder) in folders.into_iter().enumerate() {
+            let (nested, pictures) = entries(&folder)?;
+            let class = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if let Some(nested) = nested.first() {
+                return Err(DataError::Nested { directory: nested.display().to_string(), class });
+            }
             if pictures.is_empty() {
                 return Err(DataError::EmptyClass { directory: folder.display().to_string() });
             }
-            list.files.extend(pictures.into_iter().map(|path| (path, class as u8)));
-            list.classes.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+            list.files.extend(pictures.into_iter().map(|path| (path, label as u8)));
+            list.classes.push(class);
         }
         Ok(list)
     }
@@ -160,6 +168,19 @@ impl ImageFolder {
         let labels = self.files.iter().map(|(_, class)| *class).collect();
         Ok(Dataset { images, labels, height, width, channels })
     }
+}
+
+/// Refuses a folder in which one half of a data set lies without the other.
+fn one_half(directory: &Path) -> Result<(), DataError> {
+    let (folders, _) = entries(directory)?;
+    let names: Vec<_> = folders.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let only_halves = names.iter().all(|name| HALVES.contains(name));
+    for (found, missing) in [("train", "test"), ("test", "train")] {
+        if only_halves && names.contains(&found) && !names.contains(&missing) {
+            return Err(DataError::OneHalf { directory: directory.display().to_string(), found, missing });
+        }
+    }
+    Ok(())
 }
 
 /// The sub-folders and the pictures in a folder, sorted; hidden entries and files of other kinds are passed over.
