@@ -3,11 +3,12 @@
 use super::Failure;
 use crate::data::{self, DataError, Dataset, ImageFolder, Split};
 use crate::model::config::UnetConfig;
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
 /// File beside IDX files with the name of each class on a line of its own.
-const NAMES_FILE: &str = "class-names.txt";
+pub const NAMES_FILE: &str = "class-names.txt";
 /// Height and width of pictures for a new net unless told otherwise.
 const SIZE: usize = 32;
 
@@ -66,47 +67,66 @@ fn is_folder_of_pictures(dir: &Path) -> bool {
 }
 
 /// A new network for a data set: the widths of the digits' net, with the size, channels and classes of the data.
-pub fn suitable_net(dir: &Path) -> Result<UnetConfig, Failure> {
+/// `asked` are the settings that it has already, which decide what sizes it can take.
+pub fn suitable_net(dir: &Path, asked: Option<&Value>) -> Result<UnetConfig, Failure> {
     check_folder(dir)?;
+    let asked = |key: &str| asked.and_then(|net| net.get(key));
+    let usual = UnetConfig::digits();
+    let blocks = asked("block_out_channels").and_then(Value::as_array).map_or(usual.block_out_channels.len(), Vec::len);
+    // More than a network may have are refused with the other settings.
+    let multiple = 1 << blocks.clamp(1, 8).saturating_sub(1);
     let (sides, channels, names) = if !data::is_idx(dir) && is_folder_of_pictures(dir) {
         let folder = ImageFolder::open(dir, Split::Train)?;
         let (common, grey) = folder.survey()?;
-        let small = common.filter(|sides| sides.iter().all(|&side| side <= SIZE && side.is_multiple_of(4)));
+        let small = common.filter(|sides| sides.iter().all(|&side| side <= SIZE && side.is_multiple_of(multiple)));
         (small.unwrap_or([SIZE; 2]), if grey { 1 } else { 3 }, folder.classes().to_vec())
     } else {
         let dataset = data::load_idx_classes(dir, Split::Train, 256)?;
         let sides = [dataset.height, dataset.width];
+        if asked("sample_size").is_none() && sides.iter().any(|side| !side.is_multiple_of(multiple)) {
+            let [h, w] = sides;
+            let place = dir.display();
+            let text = format!("a new network of {blocks} blocks takes multiples of {multiple}");
+            let other = "ask for fewer (net.block_out_channels, net.down_block_types, net.up_block_types)";
+            return Err(format!("{place} has {h}×{w} images, {text}: {other}").into());
+        }
         (sides, dataset.channels, names_of(dir, &dataset)?)
     };
     let classes = Some(names.len()).filter(|&count| count > 0);
-    let config = UnetConfig {
+    Ok(UnetConfig {
         sample_size: sides,
         channels,
         // One label more, which means none.
         num_class_embeds: classes.map(|count| count + 1),
         null_class: classes,
         class_names: names,
-        ..UnetConfig::digits()
-    };
-    let problems = config.problems();
-    if problems.is_empty() {
-        return Ok(config);
-    }
-    Err(format!("no net is made for these pictures without --config: {}", problems.join("; ")).into())
+        ..usual
+    })
 }
 
 /// The names of the classes of a data set in IDX format: from a file beside it, or their numbers.
 fn names_of(dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
-    let path = dir.join(NAMES_FILE);
-    let labelled = dataset.labels.iter().max().map_or(0, |&label| usize::from(label) + 1);
-    let Ok(text) = fs::read_to_string(&path) else {
-        // Ten, as in MNIST and the sets made after it, even if a class is missing.
-        return Ok((0..labelled.max(10)).map(|i| i.to_string()).collect());
-    };
-    let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    if names.len() < labelled || names.len() > 256 {
-        let file = path.display().to_string();
-        return Err(DataError::Names { file, found: names.len(), expected: labelled }.into());
+    if let Some(names) = written_names(dir, dataset, 256)? {
+        return Ok(names);
     }
-    Ok(names)
+    // Ten, as in MNIST and the sets made after it, even if a class is missing.
+    Ok((0..labelled(dataset).max(10)).map(|i| i.to_string()).collect())
+}
+
+/// The names in the file beside a data set in IDX format, if there is one: for all of its labels, and at most `classes`.
+pub fn written_names(dir: &Path, dataset: &Dataset, classes: usize) -> Result<Option<Vec<String>>, Failure> {
+    let path = dir.join(NAMES_FILE);
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+    let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let (found, labelled) = (names.len(), labelled(dataset));
+    if found < labelled || found > classes {
+        let (file, expected) = (path.display().to_string(), if found < labelled { labelled } else { classes });
+        return Err(DataError::Names { file, found, expected }.into());
+    }
+    Ok(Some(names))
+}
+
+/// One more than the largest label.
+fn labelled(dataset: &Dataset) -> usize {
+    dataset.labels.iter().max().map_or(0, |&label| usize::from(label) + 1)
 }

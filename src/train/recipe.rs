@@ -138,15 +138,13 @@ impl Recipe {
         if let Err(error) = recipe.scheduler.schedule() {
             f.problem(error.to_string());
         }
-        let net = match net {
-            None => self.net.clone(),
-            Some(net) => match self.net_with(&net) {
-                Ok(net) => net,
-                Err(problems) => {
-                    problems.into_iter().for_each(|problem| f.problem(format!("in [net], {problem}")));
-                    self.net.clone()
-                }
-            },
+        // Even one that nothing is said about: a run's network has to be read again.
+        let net = match self.net_with(&net.unwrap_or_else(|| json!({}))) {
+            Ok(net) => net,
+            Err(problems) => {
+                problems.into_iter().for_each(|problem| f.problem(format!("in [net], {problem}")));
+                self.net.clone()
+            }
         };
         f.finish()?;
         Ok(Self { net, ..recipe })

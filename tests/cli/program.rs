@@ -77,10 +77,15 @@ impl Folder {
 
     /// A data set in MNIST's format: `count` pictures of 8×8 for training, and half as many to test.
     pub fn data(&self, count: usize) -> String {
+        self.data_of(count, 8)
+    }
+
+    /// [`Folder::data`] of pictures with sides of another length.
+    pub fn data_of(&self, count: usize, side: usize) -> String {
         let mut rng = Rng::new(4);
         for (prefix, count) in [("train", count), ("t10k", count / 2)] {
-            let mut images = [0x803, count as u32, 8, 8].map(u32::to_be_bytes).concat();
-            images.extend((0..count * 64).map(|_| rng.below(256) as u8));
+            let mut images = [0x803, count as u32, side as u32, side as u32].map(u32::to_be_bytes).concat();
+            images.extend((0..count * side * side).map(|_| rng.below(256) as u8));
             let mut labels = [0x801, count as u32].map(u32::to_be_bytes).concat();
             labels.extend((0..count).map(|i| (i % 10) as u8));
             fs::write(self.path(&format!("{prefix}-images-idx3-ubyte")), images).expect("it can be written");

@@ -102,6 +102,10 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     fail(&format!("{train} --resume --steps 14"), &["training_state.safetensors", "truncated"]);
 }
 
+/// Tiny: two blocks of eight channels.
+const SMALL: &str = "--set net.block_out_channels=[8,8] --set net.down_block_types=[\"DownBlock2D\",\"DownBlock2D\"] \
+                     --set net.up_block_types=[\"UpBlock2D\",\"UpBlock2D\"]";
+
 /// From a folder of pictures to a model that knows the classes by name; and a run from before there were recipes goes on.
 #[test]
 fn a_folder_of_pictures_trains_a_model_with_its_classes() {
@@ -114,10 +118,8 @@ fn a_folder_of_pictures_trains_a_model_with_its_classes() {
         }
     }
     let (data, out) = (folder.text("pictures"), folder.text("run"));
-    let net = "--set net.block_out_channels=[8,8] --set net.down_block_types=[\"DownBlock2D\",\"DownBlock2D\"] \
-               --set net.up_block_types=[\"UpBlock2D\",\"UpBlock2D\"]";
     let train = format!("train --data {data} --out {out} --engine cpu --batch 2");
-    let output = succeed(&format!("{train} --size 8 --steps 2 {net}"));
+    let output = succeed(&format!("{train} --size 8 --steps 2 {SMALL}"));
     assert!(output.stderr.contains("40 images of 8×8×3"), "{}", output.stderr);
     let config = checkpoint::read_dir(&out).expect("a model").config;
     assert_eq!((config.class_names, config.null_class), (vec!["dark".to_owned(), "light".to_owned()], Some(2)));
@@ -139,4 +141,92 @@ fn a_folder_of_pictures_trains_a_model_with_its_classes() {
     fs::write(folder.path("pictures").join("dark").join("07.png"), "no picture").expect("it can be written");
     fail(&format!("train --data {data} --out {out}2 --engine cpu"), &["07.png does not decode"]);
     assert!(!folder.path("run2").exists(), "nothing is written on failure");
+}
+
+#[test]
+fn a_new_network_has_the_pictures_size_if_it_can() {
+    let folder = Folder::new();
+    for i in 0..3 {
+        let picture = image::GrayImage::from_pixel(14, 14, image::Luma([i]));
+        fs::create_dir_all(folder.path("pictures")).expect("a folder");
+        picture.save(folder.path("pictures").join(format!("{i}.png"))).expect("a PNG");
+    }
+    let size = |data: &str, name: &str, arguments: &str| {
+        let out = folder.text(name);
+        succeed(&format!("train --data {data} --out {out} --engine cpu --batch 1 --steps 1 {arguments}"));
+        checkpoint::read_dir(&out).expect("a model").config.sample_size
+    };
+    let pictures = folder.text("pictures");
+    assert_eq!(size(&pictures, "a", SMALL), [14, 14]);
+    assert_eq!(size(&pictures, "b", ""), [32, 32], "three blocks cannot halve 14 twice");
+    // Pictures in IDX format are never resized.
+    let data = folder.data_of(20, 14);
+    assert_eq!(size(&data, "c", SMALL), [14, 14]);
+    let train = format!("train --data {data} --out {} --engine cpu --steps 1", folder.text("d"));
+    fail(&train, &["14×14 images", "3 blocks takes multiples of 4", "net.block_out_channels"]);
+    let large = Folder::new();
+    let train = format!("train --data {} --out {} --engine cpu --steps 1", large.data_of(2, 260), folder.text("d"));
+    fail(&train, &["`sample_size` is 260", "256"]);
+    assert!(!folder.path("d").exists());
+}
+
+/// Guidance needs a label that means none, which nothing is learned about unless labels are dropped.
+#[test]
+fn without_dropped_labels_there_is_no_guidance() {
+    let folder = Folder::new();
+    let (data, out) = (folder.data(20), folder.text("run"));
+    let train = format!("train --data {data} --engine cpu --batch 1 --steps 1 --set label_dropout=0");
+    let output = succeed(&format!("{train} --out {out} {SMALL}"));
+    assert!(output.stderr.contains("label_dropout is 0") && output.stderr.contains("guidance"), "{}", output.stderr);
+    let config = checkpoint::read_dir(&out).expect("a model").config;
+    assert_eq!((config.null_class, config.num_class_embeds, config.class_names.len()), (None, Some(10), 10));
+    let sample = format!("sample --weights {out} --engine cpu --steps 2 --count 1 --raw {out}.safetensors");
+    fail(&format!("{sample} --guidance 2"), &["--guidance must be 1", "no label that means none"]);
+    succeed(&format!("{sample} --class 9"));
+    succeed(&format!("{train} --out {out}2 --recipe {out}/recipe.toml"));
+    let config = golden::dir("grey").join("config.json").display().to_string();
+    let asked = ["`label_dropout` is 0", "`_null_class`, here 10", "net._null_class=none"];
+    fail(&format!("{train} --out {out}3 --config {config}"), &asked);
+    succeed(&format!(
+        "{train} --out {out}3 --config {config} --set net._null_class=none --set net.num_class_embeds=10"
+    ));
+    // A model that has learned what none means keeps it.
+    let output = succeed(&format!("{train} --out {out}4 --from {}", golden_dir("grey")));
+    assert!(output.stderr.contains("guidance may suffer"), "{}", output.stderr);
+    assert_eq!(checkpoint::read_dir(folder.path("run4")).expect("a model").config.null_class, Some(10));
+}
+
+/// Files in IDX format hold no names: a model that goes on with others must not keep those of its old classes.
+#[test]
+fn names_of_classes_belong_to_the_data() {
+    let (folder, digits, clothes) = (Folder::new(), Folder::new(), Folder::new());
+    let (digits_data, clothes_data) = (digits.data(20), clothes.data(30));
+    let train = |data: &str, name: &str, arguments: &str| -> (Vec<String>, String) {
+        let out = folder.text(name);
+        let train = format!("train --data {data} --out {out} --engine cpu --batch 1 --steps 1 {arguments}");
+        let said = succeed(&train).stderr;
+        (checkpoint::read_dir(&out).expect("a model").config.class_names, said)
+    };
+    let words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"].map(str::to_owned);
+    let numbers: Vec<String> = (0..10).map(|i| i.to_string()).collect();
+    let named = format!("--set net._class_names={}", serde_json::to_string(&words).expect("a list").replace(' ', ""));
+    assert_eq!(train(&digits_data, "digits", &format!("{SMALL} {named}")).0, words);
+    let from = format!("--from {}", folder.text("digits"));
+    assert_eq!(train(&digits_data, "same", &from).0, words, "the very same data");
+    let (names, said) = train(&clothes_data, "other", &from);
+    assert_eq!(names, numbers);
+    assert!(said.contains("class-names.txt") && said.contains("net._class_names"), "{said}");
+    let recipe = fs::read_to_string(folder.path("other").join("recipe.toml")).expect("the recipe");
+    assert!(recipe.contains(r#"_class_names = ["0","1""#), "{recipe}");
+    let names: Vec<String> = (0..10).map(|i| format!("cloth {i}")).collect();
+    fs::write(clothes.path("class-names.txt"), names.join("\n")).expect("it can be written");
+    assert_eq!(train(&clothes_data, "clothes", &from).0, names);
+    assert_eq!(train(&clothes_data, "told", &format!("{from} {named}")).0, words, "what is said counts");
+    fs::write(clothes.path("class-names.txt"), names.join("\n") + "\nmore").expect("it can be written");
+    fail(
+        &format!("train --data {clothes_data} --out {} --engine cpu --steps 1 {from}", folder.text("never")),
+        &["class-names.txt", "11 names for 10 classes"],
+    );
+    succeed(&format!("train --data {clothes_data} --out {} --engine cpu --resume --steps 2", folder.text("told")));
+    assert_eq!(checkpoint::read_dir(folder.path("told")).expect("a model").config.class_names, words);
 }

@@ -1,6 +1,7 @@
 //! `train`: from a data set to a diffusers folder.
 
 mod drive;
+mod labels;
 mod lock;
 mod metrics;
 mod plot;
@@ -35,7 +36,7 @@ const INTERRUPTED: u8 = 130;
 /// is kept. Each setting has a default, --recipe reads some or all, --set and the flags below override them, and the
 /// whole is written to OUT/recipe.toml with a word on each: run it for one step to see what there is. Without a network
 /// in the recipe it is made for the data: the widths of weights/digits, the pictures' size and channels, and one label
-/// more than there are classes, which means none.
+/// more than there are classes, which means none: guidance needs it, and label_dropout, which teaches it, above 0.
 ///
 /// OUT is a model at all times: it is saved at once, every two minutes, on Ctrl-C or SIGTERM, and at the end. Beside the
 /// model lie metrics.jsonl, loss.svg, samples/ (from the same noise each time; the weights at the left, their average at the right)
@@ -60,10 +61,10 @@ pub struct Args {
     /// The net, as diffusers' config.json (UNet2DModel).
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Height and width of the pictures for a new net; without it that of the files if all have one of at most 32, else 32.
+    /// Height and width of the pictures for a new net; without it that of the files if all have one of at most 32 that the net can take, else 32.
     #[arg(long, conflicts_with_all = ["resume", "config", "from"], value_parser = clap::value_parser!(u64).range(4..=256))]
     size: Option<u64>,
-    /// Start from the weights of this diffusers folder, with a fresh optimizer.
+    /// Start from the weights of this diffusers folder, with a fresh optimizer. IDX data bring their own names of classes.
     #[arg(long, conflicts_with_all = ["resume", "config"])]
     from: Option<PathBuf>,
     /// Where to compute: auto, gpu or cpu.

@@ -24,7 +24,10 @@ const WORDS: [(&str, &str); 26] = [
         "ema_decay",
         "Decay of the average of the weights, which is what the run's model is; approached as (1 + n)/(10 + n).",
     ),
-    ("label_dropout", "The data.\n# Share of labels replaced by the one that means none, which guidance needs."),
+    (
+        "label_dropout",
+        "The data.\n# Share of labels replaced by the one that means none, which guidance needs; at 0 there is none.",
+    ),
     ("horizontal_flip", "Whether every other image is mirrored: not for digits or letters."),
     ("loss", "What is learned.\n# l2 (squares) or l1 (absolute values)."),
     (

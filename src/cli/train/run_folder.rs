@@ -101,6 +101,11 @@ impl RunFolder {
         Ok((checkpoint, recipe, progress))
     }
 
+    /// The fingerprint of the data that a folder's model was trained on, if that is a run, or a run's checkpoint.
+    pub fn data(dir: &Path) -> Option<String> {
+        serde_json::from_slice::<Progress>(&fs::read(dir.join(RUN_FILE)).ok()?).ok()?.data
+    }
+
     /// Takes a trainer to where a run was saved.
     pub fn restore(dir: &Path, trainer: &mut Trainer, progress: &mut Progress) -> Result<(), Failure> {
         let path = dir.join(STATE_FILE);

@@ -1,6 +1,7 @@
 //! What a run begins with: a recipe and weights of its own, those of another folder, or the run as it was saved.
 
 use super::super::{Failure, dataset, in_file};
+use super::labels;
 use super::lock::Lock;
 use super::recipe_file::{self, Given};
 use super::run_folder::{Progress, RUN_FILE, RunFolder, describe};
@@ -37,7 +38,7 @@ impl Start {
             true => Some(Lock::take(&args.out)?),
             false => None,
         };
-        let (checkpoint, recipe, mut progress, source) =
+        let (mut checkpoint, mut recipe, mut progress, source) =
             if args.resume { resumed(args, &given)? } else { begun(args, &given)? };
         let (taken, wanted) = (progress.step, recipe.options.steps);
         if taken >= wanted {
@@ -55,6 +56,10 @@ impl Start {
             return Err(format!("{dir} is not what the run was trained on: expected {expected}, found {found}").into());
         }
         progress.data = Some(found);
+        if let Some(from) = args.from.as_ref().filter(|_| given.net("_class_names").is_none()) {
+            recipe.net.class_names = labels::names(&recipe.net, from, &args.data, &data)?;
+            checkpoint.config.class_names = recipe.net.class_names.clone();
+        }
         let lock = match lock {
             Some(lock) => lock,
             // Last of all, since it makes the folder; another run may have begun there meanwhile.
@@ -120,6 +125,7 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
         let mut inherited = base.clone();
         (inherited.net, inherited.scheduler) = (recipe.net.clone(), recipe.scheduler.clone());
         inherited.scheduler.clip_sample = base.scheduler.clip_sample;
+        inherited.net.class_names = base.net.class_names.clone();
         let differences = describe(&base, &inherited);
         if !differences.is_empty() {
             let dir = dir.display();
@@ -127,13 +133,18 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
             return Err(text.replace("in the run", "there").into());
         }
         checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
+        checkpoint.config.class_names = recipe.net.class_names.clone();
+        if recipe.options.label_dropout == 0.0 && recipe.net.null_class.is_some() {
+            say!("label_dropout is 0: the label that means none learns nothing more, and guidance may suffer");
+        }
         return Ok((checkpoint, recipe, Progress::default(), None));
     }
     // A recipe that says it all needs no look at the data.
-    let whole = ["sample_size", "in_channels", "num_class_embeds"];
+    let whole = ["sample_size", "in_channels", "num_class_embeds", "_null_class", "_class_names"];
     let is_whole = whole.iter().all(|key| given.net(key).is_some());
-    let net = if is_whole { UnetConfig::digits() } else { dataset::suitable_net(&args.data)? };
-    let recipe = given.over(&Recipe::new(net))?;
+    let net =
+        if is_whole { UnetConfig::digits() } else { dataset::suitable_net(&args.data, given.settings.get("net"))? };
+    let recipe = labels::new_recipe(Recipe::new(net), given)?;
     let checkpoint = Checkpoint {
         config: recipe.net.clone(),
         scheduler: recipe.scheduler.clone(),

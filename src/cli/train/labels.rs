@@ -1,0 +1,51 @@
+//! What the labels of a run mean: the one that means none, and what the others are called.
+
+use super::super::{Failure, dataset};
+use super::recipe_file::Given;
+use super::run_folder::RunFolder;
+use crate::data::{self, Dataset};
+use crate::model::config::UnetConfig;
+use crate::train::Recipe;
+use std::path::Path;
+
+/// The recipe of a new network, `base` with what is given.
+///
+/// Where no labels are dropped nothing is learned about the one that means none. A network made for the data does without;
+/// one that was asked for with it is refused, since its guidance would be noise.
+pub fn new_recipe(mut base: Recipe, given: &Given) -> Result<Recipe, Failure> {
+    let recipe = given.over(&base)?;
+    let Some(none) = recipe.net.null_class.filter(|_| recipe.options.label_dropout == 0.0) else { return Ok(recipe) };
+    if given.net("_null_class").or(given.net("num_class_embeds")).is_some() {
+        let text = "expected a larger share, or net._null_class=none and one less for net.num_class_embeds";
+        let what = format!("so that the label that means none (`_null_class`, here {none}) would learn nothing");
+        return Err(format!("`label_dropout` is 0, {what}: {text}").into());
+    }
+    say!("label_dropout is 0: the model has no label that means none, and guidance will not work with it");
+    // The label that means none is the last.
+    base.net.num_class_embeds = base.net.null_class.take();
+    given.over(&base)
+}
+
+/// What the classes of a model are called that goes on, from the folder `from`, with other data in IDX format.
+///
+/// Names belong to data. Such files have none but those in a file beside them; a model keeps its own if it was trained on the
+/// very same data, and else its classes go by their numbers.
+pub fn names(net: &UnetConfig, from: &Path, dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
+    if !data::is_idx(dir) {
+        return Ok(net.class_names.clone());
+    }
+    if let Some(names) = dataset::written_names(dir, dataset, net.classes())? {
+        return Ok(names);
+    }
+    let numbers: Vec<String> = (0..net.class_names.len()).map(|label| label.to_string()).collect();
+    if numbers == net.class_names || RunFolder::data(from).is_some_and(|data| data == dataset.fingerprint()) {
+        return Ok(net.class_names.clone());
+    }
+    let (model, place) = (from.display(), dir.display());
+    say!(
+        "the names of the classes in {model} are those of other data, and {place} has no {}: they go by their numbers, \
+         unless --set net._class_names=[\"…\", …] names them",
+        dataset::NAMES_FILE
+    );
+    Ok(numbers)
+}
