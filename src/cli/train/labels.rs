@@ -1,7 +1,7 @@
 //! What the labels of a run mean: the one that means none, and what the others are called.
 
 use super::super::{Failure, dataset};
-use super::recipe_file::Given;
+use super::given::Given;
 use super::run_folder::RunFolder;
 use crate::data::{self, Dataset};
 use crate::model::config::UnetConfig;

@@ -1,6 +1,7 @@
 //! `train`: from a data set to a diffusers folder.
 
 mod drive;
+mod given;
 mod labels;
 mod lock;
 mod metrics;

@@ -1,9 +1,10 @@
 //! What a run begins with: a recipe and weights of its own, those of another folder, or the run as it was saved.
 
 use super::super::{Failure, dataset, in_file};
+use super::given::Given;
 use super::labels;
 use super::lock::Lock;
-use super::recipe_file::{self, Given};
+use super::recipe_file;
 use super::run_folder::{Progress, RUN_FILE, RunFolder, describe};
 use super::{Args, steps};
 use crate::checkpoint::{self, Checkpoint, WEIGHTS_FILE};
