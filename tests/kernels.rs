@@ -36,7 +36,11 @@ fn each_kernel_agrees_with_its_reference() {
 fn tiled_kernels_give_the_bits_of_the_plain_ones() {
     let bench = gpu::Bench::open();
     let pipeline = |kernel| bench.pipeline(gpu::source(kernel)).unwrap_or_else(|error| panic!("{kernel}: {error}"));
-    for (plain, tiled) in [("conv2d", "conv2d_tiled"), ("conv2d_grad_input", "conv2d_grad_input_tiled")] {
+    for (plain, tiled) in [
+        ("conv2d", "conv2d_tiled"),
+        ("conv2d_grad_input", "conv2d_grad_input_tiled"),
+        ("conv2d_grad_weight", "conv2d_grad_weight_tiled"),
+    ] {
         let pipelines = [pipeline(plain), pipeline(tiled)];
         let instances = || cases::all().into_iter().flat_map(|case| gpu::instances(&case));
         let of = |kernel| instances().filter(move |instance| instance.kernel == kernel);

@@ -56,6 +56,7 @@ const BOUNDED: &str =
     "one logit may exceed the largest of the others by any amount where exp has a largest result, as it has here";
 const FORGOTTEN: &str = "multiplied by e^-1e30 = 0 at the first key";
 const RACE: &str = "wrong only in an order of invocations that this adapter does not choose";
+const ELSEWHERE: &str = "values lie elsewhere in workgroup memory, and are found there";
 const SAME: &str = "invocations for which it would differ write nothing, or the same";
 
 /// Broken places that need not be noticed: the kernel's name begins so, the line holds this, and why.
@@ -101,6 +102,15 @@ const SURVIVORS: &[(&str, &str, &str)] = &[
     ("", "if (t == 1u)", RACE),
     ("conv2d_grad_weight", "if (t <= 4u && row < p.ci && q < co4)", RACE),
     ("conv2d_grad_weight", "if (t < 5u && row < p.ci && q < co4)", RACE),
+    ("conv2d_grad_weight_tiled", "(slice ^ ((k | 3u) << 1u))", ELSEWHERE),
+    ("conv2d_grad_weight_tiled", "(slice ^ ((k & 3u) << 2u))", ELSEWHERE),
+    ("conv2d_grad_weight_tiled", "(slice ^ ((k & 4u) << 1u))", ELSEWHERE),
+    ("conv2d_grad_weight_tiled", "x[select(1u,", CLAMP),
+    ("conv2d_grad_weight_tiled", "dy[select(1u,", CLAMP),
+    ("conv2d_grad_weight_tiled", "begin <= lines", IDLE),
+    ("conv2d_grad_weight_tiled", "j <= p.out_w", IDLE),
+    ("conv2d_grad_weight_tiled", "i <= 4u", RACE),
+    ("conv2d_grad_weight_tiled", "if (slice <= half)", RACE),
     ("attention", "r >= begin / 5u", RACE),
     ("attention", "vec4<u32>(0u, 1u, 2u, 4u) < vec4<u32>(begin)", SAME),
     ("attention", "first + mine <= p.tokens", SAME),

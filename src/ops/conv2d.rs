@@ -405,6 +405,12 @@ impl Op for Conv2dGradWeight {
         Dispatch::groups(self.name(), &params, taps * out.w().div_ceil(8) * out.c().div_ceil(8))
     }
 
+    fn dispatch_tiled(&self, inputs: &[Shape], out: Shape) -> Option<Dispatch> {
+        let params = self.dispatch(inputs, out).params;
+        let workgroups = out.n() * out.h() * out.w().div_ceil(16) * out.c().div_ceil(16);
+        Some(Dispatch { shader: "conv2d_grad_weight_tiled", params, workgroups })
+    }
+
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
         super::second_derivative(self.name())
     }

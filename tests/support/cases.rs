@@ -142,6 +142,7 @@ pub fn all() -> Vec<Case> {
         (s(3, 9, 10, 42), s(3, 3, 42, 43), 1, (1, 1)),
         (s(2, 19, 17, 34), s(2, 3, 34, 18), 2, (1, 2)),
         (s(4, 11, 11, 17), s(3, 3, 17, 20), 1, (1, 1)),
+        (s(65, 1, 2, 17), s(1, 1, 17, 18), 1, (0, 0)),
     ] {
         let leaves = [(x, Normal(1.0)), (w, Normal(0.5)), (Shape::vector(w.c()), Normal(1.0))];
         r.row("conv2d", &leaves, |g, l| g.conv2d(l[0], l[1], l[2], stride, padding));

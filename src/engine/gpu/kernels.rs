@@ -71,6 +71,7 @@ kernels![
     "conv2d_grad_input",
     "conv2d_grad_input_tiled",
     "conv2d_grad_weight",
+    "conv2d_grad_weight_tiled",
     "conv2d_tiled",
     "embedding",
     "embedding_grad",
