@@ -104,7 +104,7 @@ fn there_is_a_shader_for_each_op_a_second_for_some_and_no_other() {
     let first = named(&mut shaders.iter().filter(|name| op_of(name) == *name).cloned());
     assert_eq!(first, named(&mut structs_of_ops().keys().cloned()), "shaders (left) are not the ops (right)");
     let second = shaders.difference(&first).collect::<Vec<_>>();
-    assert_eq!(second, ["conv2d_grad_input_tiled", "conv2d_grad_weight_tiled", "conv2d_tiled"]);
+    assert_eq!(second, ["attention_tiled", "conv2d_grad_input_tiled", "conv2d_grad_weight_tiled", "conv2d_tiled"]);
     assert_eq!(shaders, named(&mut KERNELS.iter().map(|(name, _)| (*name).to_owned())), "the engine misses some");
     let ops = cases::all().iter().flat_map(Case::ops).map(str::to_owned).collect::<BTreeSet<_>>();
     assert_eq!(first, ops, "the cases (right) leave out some op (left)");

@@ -25,8 +25,9 @@ pub trait Op: Any + Debug + Send + Sync {
     /// How the GPU computes it.
     fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch;
 
-    /// How a GPU with fast workgroup memory computes it, where there is a kernel for those, called `<name>_tiled`: the same
-    /// sums in the same order. The engine takes it where there is enough work to fill such a GPU.
+    /// How a GPU with fast workgroup memory computes it, where there is a kernel for those, called `<name>_tiled`. The engine
+    /// takes it where there is enough work to fill such a GPU: adapter and shape choose, so a result is the same every time.
+    /// Convolutions and their gradients are the same sums in the same order, to the bit; others agree up to rounding.
     fn dispatch_tiled(&self, _inputs: &[Shape], _out: Shape) -> Option<Dispatch> {
         None
     }

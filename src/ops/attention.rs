@@ -46,7 +46,7 @@ impl Heads {
         let from = |part: usize| if packed { (part * q.n() * q.pixels()) as u32 } else { 0 };
         let head_dim = q.c() / self.heads;
         let heads_per_group = if head_dim.is_multiple_of(4) { 1 } else { self.heads };
-        let width = head_dim.div_ceil(4).next_power_of_two().clamp(2, 16);
+        let width = Self::width(head_dim);
         let params = Params {
             n: q.n() as u32,
             tokens: q.pixels() as u32,
@@ -61,6 +61,11 @@ impl Heads {
         // One workgroup per image, head (or all heads) and 64/width tokens.
         let blocks = q.pixels().div_ceil(WORKGROUP / width);
         Dispatch::groups(shader, &params, q.n() * (self.heads / heads_per_group) * blocks)
+    }
+
+    /// [`Params::width`] for heads of this many channels.
+    fn width(head_dim: usize) -> usize {
+        head_dim.div_ceil(4).next_power_of_two().clamp(2, 16)
     }
 
     /// Multiplications of `products` products of all queries with all keys, or of the like.
@@ -177,6 +182,20 @@ impl Op for Attention {
     fn dispatch(&self, _inputs: &[Shape], out: Shape) -> Dispatch {
         let bound = if self.packed { vec![0; 3] } else { vec![0, 1, 2] };
         Dispatch { operands: Some(bound), ..self.heads.dispatch_packed(self.name(), out, self.packed) }
+    }
+
+    /// Keys and values of a tile are other ones than in the plain kernel, and so is the moment at which sums are scaled
+    /// down: the two agree up to rounding.
+    fn dispatch_tiled(&self, inputs: &[Shape], out: Shape) -> Option<Dispatch> {
+        let q = inputs[0];
+        let head_dim = q.c() / self.0.heads;
+        // Where heads share a vec4 there is the plain kernel alone.
+        head_dim.is_multiple_of(4).then(|| {
+            let params = self.dispatch(inputs, out).params;
+            // Four queries for each invocation, and a number of invocations for each four.
+            let blocks = q.pixels().div_ceil(4 * WORKGROUP / Heads::width(head_dim));
+            Dispatch { shader: "attention_tiled", params, workgroups: q.n() * self.0.heads * blocks }
+        })
     }
 
     fn vjp(&self, g: &mut Graph, inputs: &[Id], output: Id, cotangent: Id) -> Vec<Option<Id>> {

@@ -242,6 +242,13 @@ pub fn all() -> Vec<Case> {
         (s(5, 4, 3, 8), 4),
         (s(3, 11, 10, 3), 3),
         (s(2, 3, 1, 1), 1),
+        // More than one tile of the tiled kernel in keys, in queries and in channels, for each of its widths.
+        (s(2, 12, 11, 8), 1),
+        (s(2, 8, 9, 12), 1),
+        (s(2, 5, 7, 40), 2),
+        (s(2, 13, 5, 36), 1),
+        (s(2, 4, 4, 36), 1),
+        (s(2, 3, 6, 268), 1),
     ] {
         let leaves = [(x, Normal(1.0)), (x, Normal(1.0)), (x, Normal(1.0))];
         r.row("attention", &leaves, |g, l| g.attention(l[0], l[1], l[2], heads));

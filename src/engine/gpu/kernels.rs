@@ -65,6 +65,7 @@ kernels![
     "attention_grad_q",
     "attention_grad_v",
     "attention_lse",
+    "attention_tiled",
     "clip_norm",
     "concat",
     "conv2d",
