@@ -6,6 +6,7 @@ mod support;
 use noisette::engine::cpu::interpret;
 use noisette::engine::gpu::{Gpu, KERNELS};
 use noisette::graph::Graph;
+use noisette::rng::Rng;
 use noisette::tensor::Shape;
 use std::collections::{BTreeMap, HashMap};
 use support::cases::{self, Case};
@@ -54,6 +55,34 @@ fn tiled_kernels_give_the_bits_of_the_plain_ones() {
         }
         assert!(count >= 8, "only {count} instances of {tiled}");
     }
+}
+
+/// One number made of many values by one dispatch, where they lie side by side, and of one that adds twice by another.
+#[test]
+fn a_sum_over_many_values_is_a_dispatch_or_two() {
+    let mut g = Graph::new();
+    let bound = g.input("bound", Shape::SCALAR);
+    let mut sum = g.input("start", Shape::SCALAR);
+    let shapes = [Shape::vector(3), Shape::new(3, 3, 5, 7), Shape::new(1, 1, 200, 6), Shape::vector(64)];
+    let values: Vec<_> = shapes.iter().enumerate().map(|(i, &shape)| g.input(&format!("g{i}"), shape)).collect();
+    for i in [0, 1, 1, 2, 3] {
+        sum = g.sum_squares(values[i], sum);
+    }
+    g.output("sum", sum);
+    for (i, &value) in values.iter().enumerate() {
+        let clipped = g.clip_norm(value, sum, bound);
+        g.output(&format!("c{i}"), clipped);
+    }
+    let mut leaves: HashMap<String, Vec<f32>> =
+        (0..4).map(|i| (format!("g{i}"), Rng::stream(3, i as u64).normals(shapes[i].len()))).collect();
+    leaves.extend([("bound".to_owned(), vec![2.0]), ("start".to_owned(), vec![30.0])]);
+    let wide = |values: &Vec<f32>| values.iter().map(|&x| f64::from(x)).collect();
+    let expected = interpret::<f64>(&g, &leaves.iter().map(|(name, v)| (name.clone(), wide(v))).collect());
+    let gpu = gpu::open();
+    for (name, found) in run(&gpu, &g, &leaves) {
+        compare::close(&found, &expected[&name], gpu::TOLERANCE).unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
+    assert_eq!(gpu.compile(&g).expect("a small graph").cost().dispatches, 3, "two sums, and what is clipped");
 }
 
 /// All outputs of a graph.

@@ -23,7 +23,7 @@ use support::{compare, gpu};
 const PREDICTION: usize = 128;
 const SAMPLING_STEP: usize = 129;
 const GUIDED_STEP: usize = 142;
-const TRAINING_STEP: usize = 882;
+const TRAINING_STEP: usize = 718;
 
 fn digits() -> (UnetConfig, Shape) {
     let config = UnetConfig::digits();

@@ -39,6 +39,12 @@ pub trait Op: Any + Debug + Send + Sync {
         None
     }
 
+    /// Whether the op adds to its second input, one number, something of each value of its first, and nothing of zeros. So a
+    /// chain of such ops, each beginning with the sum of the one before, can be one over values that lie side by side.
+    fn accumulates(&self) -> bool {
+        false
+    }
+
     /// The gradient: appends nodes that turn `cotangent` (∂L/∂output) into ∂L/∂input for each input that has one.
     fn vjp(&self, g: &mut Graph, inputs: &[Id], output: Id, cotangent: Id) -> Vec<Option<Id>>;
 

@@ -170,6 +170,10 @@ impl Op for SumSquares {
         Dispatch::groups(self.name(), &params, 1)
     }
 
+    fn accumulates(&self) -> bool {
+        true
+    }
+
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
         super::second_derivative(self.name())
     }

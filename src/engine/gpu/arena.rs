@@ -179,6 +179,17 @@ impl Arenas {
         self.groups.iter().find(|group| group.members.contains(&node))
     }
 
+    /// Whether the second value lies right behind the first.
+    pub fn are_neighbours(&self, first: Id, second: Id) -> bool {
+        let place = |node| self.place.get(&node);
+        place(first).zip(place(second)).is_some_and(|(&(a, lane), &(b, next))| (a, lane + 1) == (b, next))
+    }
+
+    /// The bytes from the beginning of one lane to the end of another.
+    pub fn span(&self, first: Id, last: Id) -> usize {
+        self.lanes[self.place[&last].1 + 1] - self.lanes[self.place[&first].1]
+    }
+
     /// The bytes of all the lanes of a group.
     pub fn bytes(&self, group: &Group) -> usize {
         self.lanes[group.first + group.members.len()] - self.lanes[group.first]

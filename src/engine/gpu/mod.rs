@@ -3,7 +3,9 @@
 //! | module | what |
 //! |---|---|
 //! | `arena` | many small values treated alike, one dispatch for all |
+//! | `chain` | a number to which many values add, one dispatch for all |
 //! | `device` | opening an adapter; errors that arrive later |
+//! | `dispatches` | which kernels are dispatched for a graph, and what they bind |
 //! | `kernels` | the WGSL of every op, and pipelines made of it once |
 //! | `memory` | padded values on their way to the GPU and back |
 //! | `pace` | how much work goes into one submission |
@@ -11,7 +13,9 @@
 //! | `replay` | running it, once or several times in a row, and reading its values |
 
 mod arena;
+mod chain;
 mod device;
+mod dispatches;
 mod kernels;
 mod memory;
 mod pace;

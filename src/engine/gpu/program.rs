@@ -3,12 +3,13 @@
 //! `replay` runs what is compiled here.
 
 use super::arena::Arenas;
+use super::chain::Chains;
 use super::device::Device;
-use super::pace::{self, Pace};
-use super::{Gpu, GpuError, memory};
+use super::pace::Pace;
+use super::{Gpu, GpuError, dispatches, memory};
 use crate::engine::Cost;
 use crate::engine::memory::Plan;
-use crate::graph::{Dispatch, Graph, Id, NodeKind};
+use crate::graph::{Graph, Id, NodeKind};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
@@ -92,7 +93,8 @@ impl Program {
         let device = &gpu.device;
         device.check()?;
         let arenas = Arenas::new(graph, memory::bytes, alignment(device), largest(device));
-        let plan = Plan::beside(graph, memory::bytes, |id| arenas.place(id).is_some());
+        let chains = Chains::new(graph, &arenas);
+        let plan = Plan::beside(graph, memory::bytes, |id| arenas.place(id).is_some() || chains.has(id));
         // The largest value of each buffer, to name it where it does not fit.
         let mut shapes = vec![Shape::SCALAR; plan.sizes.len()];
         for (node, slot) in graph.nodes().iter().zip(&plan.slot) {
@@ -111,20 +113,27 @@ impl Program {
         let arena_sizes = arenas.sizes();
         let arena = |&size: &usize| memory::storage(device, Shape::vector(size / 4), size);
         let arena_buffers: Vec<wgpu::Buffer> = arena_sizes.iter().map(arena).collect::<Result<_, _>>()?;
-        let place = |i: usize| match (arenas.place(Id(i as u32)), plan.slot[i]) {
-            (Some((arena, offset)), _) => Some(Place { buffer: arena_buffers[arena].clone(), offset: offset as u64 }),
-            (None, slot) => slot.map(|slot| Place::start(buffers[slot].clone())),
-        };
-        let values: Vec<(Shape, Option<Place>)> =
-            graph.nodes().iter().enumerate().map(|(i, node)| (node.shape, place(i))).collect();
+        let mut sums = 0;
+        let mut values: Vec<(Shape, Option<Place>)> = Vec::new();
+        for (node, (id, slot)) in graph.nodes().iter().zip((0..).map(Id).zip(&plan.slot)) {
+            let place = if let Some((arena, offset)) = arenas.place(id) {
+                Some(Place { buffer: arena_buffers[arena].clone(), offset: offset as u64 })
+            } else if chains.link(id).is_some() {
+                sums += memory::bytes(node.shape);
+                Some(Place::start(memory::storage(device, node.shape, memory::bytes(node.shape))?))
+            } else {
+                slot.map(|slot| Place::start(buffers[slot].clone()))
+            };
+            values.push((node.shape, place));
+        }
 
         fill_constants(device, graph, &values);
-        let (steps, works) = record(gpu, graph, &values, &arenas)?;
+        let (steps, works) = record(gpu, graph, &values, &arenas, &chains)?;
         let (copies, copied) = assignments(device, graph, &values)?;
         device.check()?;
         let cost = Cost {
             dispatches: steps.len(),
-            peak_bytes: plan.sizes.iter().chain(&arena_sizes).sum::<usize>() + copied,
+            peak_bytes: plan.sizes.iter().chain(&arena_sizes).sum::<usize>() + sums + copied,
             live_bytes: plan.live,
         };
         Ok(Self {
@@ -169,50 +178,23 @@ fn fill_constants(device: &Device, graph: &Graph, values: &[(Shape, Option<Place
     }
 }
 
-/// Makes the pipeline and the bind group of every live op or group of ops, and says how much work it is.
+/// Makes the pipeline and the bind group of every live op, group or chain of ops, and says how much work it is.
 fn record(
     gpu: &Gpu,
     graph: &Graph,
     values: &[(Shape, Option<Place>)],
     arenas: &Arenas,
+    chains: &Chains,
 ) -> Result<(Vec<Step>, Vec<f64>), GpuError> {
     let device = &gpu.device;
-    // Each with the nodes to bind and their bytes.
-    let mut dispatches: Vec<(Dispatch, Vec<(Id, usize)>)> = Vec::new();
-    let mut works = Vec::new();
-    for (i, node) in graph.nodes().iter().enumerate() {
-        let id = Id(i as u32);
-        if let (NodeKind::Op { op, inputs }, (_, Some(_))) = (&node.kind, &values[i]) {
-            let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
-            let mut out = node.shape;
-            let whole = |&id: &Id| (id, memory::bytes(graph.shape(id)));
-            let mut bound: Vec<(Id, usize)> = inputs.iter().chain([&id]).map(whole).collect();
-            if let Some(group) = arenas.group(id) {
-                if group.members.iter().any(|&member| member > id) {
-                    continue; // the last one does it for all
-                }
-                let (first, bytes) = (group.members[0], arenas.bytes(group));
-                out = Shape::vector(bytes / 4);
-                let values = graph.node(first).inputs()[..group.elementwise].iter();
-                bound.iter_mut().zip(values).for_each(|(to, &value)| *to = (value, bytes));
-                if let Some(to) = bound.last_mut() {
-                    *to = (first, bytes);
-                }
-            }
-            let tiled = op.dispatch_tiled(&shapes, out);
-            let dispatch = choose(device.software, op.dispatch(&shapes, out), tiled);
-            let written = bound.split_off(inputs.len());
-            let bound = dispatch.bound(&bound).into_iter().chain(written).collect();
-            dispatches.push((dispatch, bound));
-            works.push(pace::work(op.multiply_adds(&shapes, out), &shapes, out));
-        }
-    }
+    let dispatches =
+        dispatches::dispatches(graph, |id| values[id.index()].1.is_some(), arenas, chains, device.software);
 
     // All Params stand in one buffer.
     let alignment = device.limits.min_uniform_buffer_offset_alignment as usize;
     let mut bytes = Vec::new();
     let mut offsets = Vec::new();
-    for (dispatch, _) in &dispatches {
+    for (dispatch, ..) in &dispatches {
         bytes.resize(bytes.len().next_multiple_of(alignment), 0);
         offsets.push(bytes.len());
         bytes.extend(&dispatch.params);
@@ -222,7 +204,7 @@ fn record(
     device.write(&params, 0, &bytes);
 
     let mut steps = Vec::with_capacity(dispatches.len());
-    for ((dispatch, bound), offset) in dispatches.iter().zip(offsets) {
+    for ((dispatch, _, bound), offset) in dispatches.iter().zip(offsets) {
         let pipeline = gpu.kernels.pipeline(device, dispatch.shader)?;
         let own = Place { buffer: params.clone(), offset: offset as u64 };
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: own.binding(dispatch.params.len()) }];
@@ -234,15 +216,7 @@ fn record(
         let workgroups = fold(dispatch.workgroups as u32, device.limits.max_compute_workgroups_per_dimension);
         steps.push(Step { name: dispatch.shader, pipeline, bind_group, workgroups });
     }
-    Ok((steps, works))
-}
-
-/// Fewest workgroups that make a kernel with tiles in workgroup memory worth it; below, smaller pieces fill a GPU better.
-const TILED_WORKGROUPS: usize = 128;
-
-/// The kernel for an adapter: a software one keeps workgroup memory where it keeps everything else, and gains nothing.
-fn choose(software: bool, plain: Dispatch, tiled: Option<Dispatch>) -> Dispatch {
-    tiled.filter(|tiled| !software && tiled.workgroups >= TILED_WORKGROUPS).unwrap_or(plain)
+    Ok((steps, dispatches.iter().map(|(_, work, _)| *work).collect()))
 }
 
 /// Workgroups in x and y, at least as many as asked for; kernels ignore the surplus.
@@ -285,18 +259,7 @@ fn assignments(
 
 #[cfg(test)]
 mod tests {
-    use super::{Dispatch, TILED_WORKGROUPS, choose, fold};
-
-    #[test]
-    fn large_shapes_on_hardware_are_tiled() {
-        let dispatch = |shader, workgroups| Dispatch { shader, params: Vec::new(), operands: None, workgroups };
-        let chosen =
-            |software, workgroups| choose(software, dispatch("plain", 9), Some(dispatch("tiled", workgroups))).shader;
-        assert_eq!(chosen(false, TILED_WORKGROUPS), "tiled");
-        assert_eq!(chosen(false, TILED_WORKGROUPS - 1), "plain");
-        assert_eq!(chosen(true, TILED_WORKGROUPS), "plain");
-        assert_eq!(choose(false, dispatch("plain", 1000), None).shader, "plain");
-    }
+    use super::fold;
 
     #[test]
     fn workgroups_fold_into_y() {

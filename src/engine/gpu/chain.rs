@@ -1,0 +1,167 @@
+//! A number to which many values add, one after the other: a few dispatches for all of them.
+//!
+//! A gradient's norm adds up over all parameters. Where their gradients lie side by side in an arena, one op over all of
+//! them stands for as many members of the chain; what else there is adds by itself. The order of the sum is another one
+//! than the chain's, but it is fixed when the graph is compiled.
+
+use super::arena::Arenas;
+use crate::graph::{Graph, Id, NodeKind, Op};
+use std::collections::{HashMap, HashSet};
+
+/// What is done where some member of a chain stands.
+#[derive(Debug, PartialEq)]
+pub(super) struct Link {
+    /// The first and the last of the values that are added, which lie side by side.
+    pub values: [Id; 2],
+    /// The node that has the sum of the link before, or what the chain begins with.
+    pub so_far: Id,
+}
+
+/// The chains of a graph. Their sums last for a whole run, since they are needed later than the graph tells.
+#[derive(Default)]
+pub(super) struct Chains {
+    members: HashSet<Id>,
+    links: HashMap<Id, Link>,
+}
+
+/// An op that adds something of its first input to its second, with both.
+fn accumulating(graph: &Graph, node: Id) -> Option<(&dyn Op, Id, Id)> {
+    match &graph.node(node).kind {
+        NodeKind::Op { op, inputs } if op.accumulates() => Some((op.as_ref(), inputs[0], inputs[1])),
+        _ => None,
+    }
+}
+
+impl Chains {
+    /// Finds the chains, which begin with a leaf or a constant and end where a sum has any other use.
+    pub fn new(graph: &Graph, arenas: &Arenas) -> Self {
+        let live = graph.live();
+        let nodes: Vec<Id> = (0..live.len() as u32).map(Id).filter(|id| live[id.index()]).collect();
+        let mut users: HashMap<Id, Vec<Id>> = HashMap::new();
+        for &node in &nodes {
+            graph.node(node).inputs().iter().for_each(|&input| users.entry(input).or_default().push(node));
+        }
+        let outputs = graph.outputs().iter().map(|(_, id)| *id);
+        let kept: HashSet<Id> = outputs.chain(graph.assigns().iter().map(|&(_, value)| value)).collect();
+        let next = |&member: &Id| -> Option<Id> {
+            let (op, ..) = accumulating(graph, member)?;
+            let &[user] = users.get(&member)?.as_slice() else { return None };
+            let (next, _, sum) = accumulating(graph, user)?;
+            let alike = format!("{op:?}") == format!("{next:?}");
+            (alike && sum == member && !kept.contains(&member)).then_some(user)
+        };
+
+        let mut chains = Self::default();
+        for &begin in &nodes {
+            let Some((_, _, start)) = accumulating(graph, begin) else { continue };
+            if !matches!(graph.node(start).kind, NodeKind::Op { .. }) {
+                let members: Vec<Id> = std::iter::successors(Some(begin), next).collect();
+                chains.add(graph, arenas, &members, start);
+            }
+        }
+        chains
+    }
+
+    /// Makes links of the members of a chain.
+    fn add(&mut self, graph: &Graph, arenas: &Arenas, members: &[Id], start: Id) {
+        let value = |member: Id| graph.node(member).inputs()[0];
+        // By their places; a value that adds twice has two members at one place, of which the second stays alone.
+        let mut sorted: Vec<Id> = members.to_vec();
+        sorted.sort_by_key(|&member| (arenas.place(value(member)), member));
+        let mut runs: Vec<Vec<Id>> = Vec::new();
+        for member in sorted {
+            let goes_on = |run: &Vec<Id>| arenas.are_neighbours(value(run[run.len() - 1]), value(member));
+            match runs.iter_mut().find(|run| goes_on(run)) {
+                Some(run) => run.push(member),
+                None => runs.push(vec![member]),
+            }
+        }
+        // Each is done where its last member stands, and all of them in that order.
+        let place = |run: &Vec<Id>| run.iter().copied().max().unwrap_or(start);
+        runs.sort_by_key(place);
+        if runs.len() == members.len() {
+            return;
+        }
+        let mut so_far = start;
+        for run in &runs {
+            let values = [value(run[0]), value(run[run.len() - 1])];
+            self.links.insert(place(run), Link { values, so_far });
+            so_far = place(run);
+        }
+        self.members.extend(members);
+    }
+
+    /// Whether a node belongs to a chain. Only where there is a [`Link`] has it a value.
+    pub fn has(&self, node: Id) -> bool {
+        self.members.contains(&node)
+    }
+
+    /// What is done where this node stands.
+    pub fn link(&self, node: Id) -> Option<&Link> {
+        self.links.get(&node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Shape;
+
+    /// Gradients of some sizes, and then the first again; the sum of their squares, and what is clipped by it.
+    fn clipped(sizes: &[usize]) -> (Graph, Vec<Id>, Vec<Id>) {
+        let mut g = Graph::new();
+        let bound = g.input("bound", Shape::SCALAR);
+        let mut sum = g.constant(0.0, Shape::SCALAR);
+        let mut gradients: Vec<Id> =
+            sizes.iter().enumerate().map(|(i, &size)| g.input(&format!("g{i}"), Shape::vector(size))).collect();
+        gradients.insert(1, gradients[0]);
+        let mut members = Vec::new();
+        for &gradient in &gradients {
+            sum = g.sum_squares(gradient, sum);
+            members.push(sum);
+        }
+        for (i, &gradient) in gradients.iter().enumerate() {
+            let out = g.clip_norm(gradient, sum, bound);
+            g.output(&format!("c{i}"), out);
+        }
+        (g, gradients, members)
+    }
+
+    fn chains(graph: &Graph) -> Chains {
+        Chains::new(graph, &Arenas::new(graph, |shape| shape.vec4_len() * 16, 256, 1 << 20))
+    }
+
+    #[test]
+    fn neighbours_are_one_link_and_what_is_left_another() {
+        let (graph, gradients, members) = clipped(&[3, 100, 65]);
+        let chains = chains(&graph);
+        assert!(members.iter().all(|&member| chains.has(member)));
+        assert_eq!(chains.links.len(), 2);
+        let start = graph.node(members[0]).inputs()[1];
+        let again = Link { values: [gradients[1]; 2], so_far: start };
+        assert_eq!(chains.link(members[1]), Some(&again));
+        let others = Link { values: [gradients[0], gradients[3]], so_far: members[1] };
+        assert_eq!(chains.link(members[3]), Some(&others));
+    }
+
+    #[test]
+    fn a_sum_that_is_needed_by_itself_ends_a_chain() {
+        let (mut graph, _, members) = clipped(&[3, 100, 65, 7]);
+        graph.output("so far", members[2]);
+        let chains = chains(&graph);
+        assert!(members[..3].iter().all(|&member| chains.has(member)));
+        // The rest begins with a result that may not last.
+        assert!(!members[3..].iter().any(|&member| chains.has(member)));
+    }
+
+    #[test]
+    fn values_apart_are_summed_apart() {
+        let mut g = Graph::new();
+        let [a, b] = ["a", "b"].map(|name| g.input(name, Shape::vector(5)));
+        let zero = g.constant(0.0, Shape::SCALAR);
+        let first = g.sum_squares(a, zero);
+        let second = g.sum_squares(b, first);
+        g.output("sum", second);
+        assert!(chains(&g).members.is_empty(), "no arena holds them");
+    }
+}
