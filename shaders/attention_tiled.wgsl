@@ -15,12 +15,14 @@ struct Params {
     heads_per_group: u32, // 1
     width: u32, // invocations that share four queries: 2, 4, 8 or 16
     scale: f32, // 1/√d
+    keys_from: u32, // tokens before the first key, where queries, keys and values are one buffer
+    values_from: u32, // likewise for values
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // [N, H, W, C]
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // [N, H, W, C]
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // [N, H, W, C]
+@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // [N, H, W, C], from keys_from on
+@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // [N, H, W, C], from values_from on
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, C]
 
 var<workgroup> queries: array<vec4<f32>, 256>; // by vec4 of channels, place in the four, four
@@ -64,7 +66,7 @@ fn main(
                     let column = s & (columns - 1u);
                     let there = a + column < d4;
                     let token = image + min(first_key + key, p.tokens - 1u);
-                    let value = k[token * c4 + begin + select(0u, a + column, there)];
+                    let value = k[(p.keys_from + token) * c4 + begin + select(0u, a + column, there)];
                     // Neighbouring columns are written together: they lie in other banks.
                     tile[column * keys + (key ^ column)] = select(vec4<f32>(0.0), value, there);
                 }
@@ -118,7 +120,7 @@ fn main(
                         workgroupBarrier(); // the tile has been used
                         for (var s = t; s < rows << width_bits; s += 64u) {
                             let token = image + min(first_key + part + (s >> width_bits), p.tokens - 1u);
-                            tile[s] = v[token * c4 + begin + min(r + (s & (p.width - 1u)), d4 - 1u)];
+                            tile[s] = v[(p.values_from + token) * c4 + begin + min(r + (s & (p.width - 1u)), d4 - 1u)];
                         }
                         workgroupBarrier();
                         for (var s = 0u; s < rows; s++) {

@@ -17,7 +17,6 @@ struct Params {
     kernel_w: u32,
     stride: u32,
     padding: u32, // zeros before the first row and column
-    bias_step: u32, // used by the convolution itself
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -4,7 +4,7 @@
 mod support;
 
 use noisette::engine::cpu::interpret;
-use noisette::engine::gpu::{Gpu, KERNELS};
+use noisette::engine::gpu::{Gpu, KERNELS, in_pieces};
 use noisette::graph::Graph;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -55,6 +55,55 @@ fn tiled_kernels_give_the_bits_of_the_plain_ones() {
         }
         assert!(count >= 8, "only {count} instances of {tiled}");
     }
+}
+
+#[test]
+fn pieces_of_a_dispatch_give_the_bits_of_the_whole() {
+    let bench = gpu::Bench::open();
+    let mut pipelines = HashMap::new();
+    let mut tried = BTreeMap::new();
+    for instance in cases::all().iter().flat_map(gpu::instances) {
+        let kernel = instance.kernel;
+        let Some(source) = in_pieces(gpu::source(kernel)) else {
+            assert_eq!(instance.workgroups, 1, "{kernel} cannot be done in pieces");
+            continue;
+        };
+        let count = tried.entry(kernel).or_insert(0);
+        if instance.workgroups < 2 || *count == 2 {
+            continue;
+        }
+        *count += 1;
+        let compile = |source: &str| bench.pipeline(source).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+        let [whole, part] = pipelines.entry(kernel).or_insert_with(|| [compile(gpu::source(kernel)), compile(&source)]);
+        let prepared = bench.prepare(instance);
+        let expected = bench.bits(whole, &prepared);
+        assert!(expected.is_ok(), "{expected:?}");
+        for at_once in [1, 2] {
+            let found = bench.bits_in_pieces(part, &prepared, at_once);
+            assert_eq!(found, expected, "{} by {at_once}", prepared.instance.name);
+        }
+    }
+    let never: Vec<_> = tried.iter().filter(|(_, count)| **count == 0).collect();
+    assert!(tried.len() > 30 && never.is_empty(), "kernels that no case does in pieces: {never:?}");
+}
+
+#[test]
+fn a_long_dispatch_is_done_in_pieces() {
+    let mut g = Graph::new();
+    let (shape, weight) = (Shape::new(2, 65, 33, 52), Shape::new(3, 3, 52, 52));
+    let (x, w, b) = (g.input("x", shape), g.input("w", weight), g.input("b", Shape::vector(52)));
+    let y = g.conv2d(x, w, b, 1, (1, 1));
+    g.output("y", y);
+    let random = |shape: Shape, i| Rng::stream(11, i).normals(shape.len());
+    let leaves = [("x", random(shape, 0)), ("w", random(weight, 1)), ("b", random(Shape::vector(52), 2))];
+    let leaves: HashMap<String, Vec<f32>> = leaves.map(|(name, values)| (name.to_owned(), values)).into();
+    let wide = |values: &Vec<f32>| values.iter().map(|&x| f64::from(x)).collect();
+    let expected = interpret::<f64>(&g, &leaves.iter().map(|(name, v)| (name.clone(), wide(v))).collect());
+    let gpu = gpu::open();
+    compare::close(&run(&gpu, &g, &leaves)[0].1, &expected["y"], gpu::TOLERANCE).expect("the convolution");
+    // 4290 pixels of 24 336 products each, and 100 million of them in a piece where a CPU does it.
+    let dispatches = gpu.compile(&g).expect("a small graph").cost().dispatches;
+    assert_eq!(dispatches, if gpu.is_software() { 2 } else { 1 });
 }
 
 /// One number made of many values by one dispatch, where they lie side by side, and of one that adds twice by another.

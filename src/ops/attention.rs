@@ -187,14 +187,13 @@ impl Op for Attention {
     /// Keys and values of a tile are other ones than in the plain kernel, and so is the moment at which sums are scaled
     /// down: the two agree up to rounding.
     fn dispatch_tiled(&self, inputs: &[Shape], out: Shape) -> Option<Dispatch> {
-        let q = inputs[0];
-        let head_dim = q.c() / self.0.heads;
+        let head_dim = out.c() / self.heads.heads;
         // Where heads share a vec4 there is the plain kernel alone.
         head_dim.is_multiple_of(4).then(|| {
-            let params = self.dispatch(inputs, out).params;
             // Four queries for each invocation, and a number of invocations for each four.
-            let blocks = q.pixels().div_ceil(4 * WORKGROUP / Heads::width(head_dim));
-            Dispatch { shader: "attention_tiled", params, workgroups: q.n() * self.0.heads * blocks }
+            let blocks = out.pixels().div_ceil(4 * WORKGROUP / Heads::width(head_dim));
+            let workgroups = out.n() * self.heads.heads * blocks;
+            Dispatch { shader: "attention_tiled", workgroups, ..self.dispatch(inputs, out) }
         })
     }
 

@@ -406,9 +406,8 @@ impl Op for Conv2dGradWeight {
     }
 
     fn dispatch_tiled(&self, inputs: &[Shape], out: Shape) -> Option<Dispatch> {
-        let params = self.dispatch(inputs, out).params;
         let workgroups = out.n() * out.h() * out.w().div_ceil(16) * out.c().div_ceil(16);
-        Some(Dispatch { shader: "conv2d_grad_weight_tiled", params, workgroups })
+        Some(Dispatch { shader: "conv2d_grad_weight_tiled", workgroups, ..self.dispatch(inputs, out) })
     }
 
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {

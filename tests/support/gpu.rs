@@ -42,7 +42,7 @@ pub struct Instance {
     /// The op's kernel, or its second one.
     pub kernel: &'static str,
     pub params: Vec<u8>,
-    workgroups: u32,
+    pub workgroups: u32,
     pub inputs: Vec<(Shape, Vec<f32>)>,
     shape: Shape,
     expected: Vec<f64>,
@@ -171,6 +171,24 @@ impl Bench {
         Ok(self.run(pipeline, prepared)?.into_iter().map(f32::to_bits).collect())
     }
 
+    /// The bits of an instance's result where this kernel, made by `in_pieces`, is given some workgroups at a time.
+    pub fn bits_in_pieces(
+        &self,
+        pipeline: &wgpu::ComputePipeline,
+        prepared: &Prepared,
+        at_once: u32,
+    ) -> Result<Vec<u32>, String> {
+        let Instance { params, workgroups, .. } = &prepared.instance;
+        let piece = |begin: u32| {
+            let params = [&begin.to_le_bytes(), params.as_slice()].concat();
+            let buffer = self.buffer(params.len() as u64, Usage::UNIFORM | Usage::COPY_DST);
+            self.queue.write_buffer(&buffer, 0, &params);
+            (buffer, at_once.min(workgroups - begin))
+        };
+        let pieces: Vec<_> = (0..*workgroups).step_by(at_once as usize).map(piece).collect();
+        Ok(self.dispatch(pipeline, prepared, &pieces)?.into_iter().map(f32::to_bits).collect())
+    }
+
     /// Runs an instance with this kernel; what is wrong with the result, if anything.
     pub fn check(&self, pipeline: &wgpu::ComputePipeline, prepared: &Prepared) -> Result<(), String> {
         let raw = self.run(pipeline, prepared)?;
@@ -191,27 +209,36 @@ impl Bench {
     }
 
     fn run(&self, pipeline: &wgpu::ComputePipeline, prepared: &Prepared) -> Result<Vec<f32>, String> {
-        let Prepared { instance, params, inputs, out, staging } = prepared;
+        self.dispatch(pipeline, prepared, &[(prepared.params.clone(), prepared.instance.workgroups)])
+    }
+
+    /// The result of dispatches with these parameters and numbers of workgroups.
+    fn dispatch(
+        &self,
+        pipeline: &wgpu::ComputePipeline,
+        prepared: &Prepared,
+        pieces: &[(wgpu::Buffer, u32)],
+    ) -> Result<Vec<f32>, String> {
+        let Prepared { instance, inputs, out, staging, .. } = prepared;
         // Whatever is not written stays NaN.
         let mut blank = vec![f32::NAN; instance.shape.vec4_len() * 4];
         blank.resize(out.size() as usize / 4, UNTOUCHED);
         self.queue.write_buffer(out, 0, bytemuck::cast_slice(&blank));
-        let bound = [params].into_iter().chain(inputs).chain([out]);
-        let entries: Vec<_> = (0..)
-            .zip(bound)
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-            .collect();
-        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &entries,
-        });
         let mut encoder = self.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
         pass.set_pipeline(pipeline);
-        pass.set_bind_group(0, &bind_group, &[]);
-        let x = instance.workgroups.min(FOLD);
-        pass.dispatch_workgroups(x, instance.workgroups.div_ceil(x), 1);
+        for (params, workgroups) in pieces {
+            let bound = [params].into_iter().chain(inputs).chain([out]);
+            let entries: Vec<_> = (0..)
+                .zip(bound)
+                .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+                .collect();
+            let layout = &pipeline.get_bind_group_layout(0);
+            let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
+            pass.set_bind_group(0, &self.device.create_bind_group(&descriptor), &[]);
+            let x = (*workgroups).min(FOLD);
+            pass.dispatch_workgroups(x, workgroups.div_ceil(x), 1);
+        }
         drop(pass);
         encoder.copy_buffer_to_buffer(out, 0, staging, 0, out.size());
         self.queue.submit([encoder.finish()]);

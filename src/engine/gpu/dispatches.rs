@@ -1,15 +1,15 @@
 //! What is dispatched for a graph, in order, and what each dispatch binds: an op, a group or a chain of ops, with the kernel
-//! that suits the adapter.
+//! that suits the adapter, in one piece or several.
 
 use super::arena::Arenas;
 use super::chain::Chains;
+use super::pieces::{Piece, pieces};
 use super::{memory, pace};
 use crate::graph::{Dispatch, Graph, Id, NodeKind};
 use crate::tensor::Shape;
 
-/// A dispatch, its work, and the values it binds: their nodes, and their bytes, which may go on through the neighbours in an
-/// arena.
-pub(super) type Bound = (Dispatch, f64, Vec<(Id, usize)>);
+/// A dispatch and the values it binds: their nodes, and their bytes, which may go on through the neighbours in an arena.
+pub(super) type Bound = (Piece, Vec<(Id, usize)>);
 
 /// All dispatches for the ops that have a place for their values.
 pub(super) fn dispatches(
@@ -53,9 +53,9 @@ pub(super) fn dispatches(
         let tiled = op.dispatch_tiled(&shapes, out);
         let dispatch = choose(software, op.dispatch(&shapes, out), tiled);
         let written = bound.split_off(inputs.len());
-        let bound = dispatch.bound(&bound).into_iter().chain(written).collect();
+        let bound: Vec<_> = dispatch.bound(&bound).into_iter().chain(written).collect();
         let work = pace::work(op.multiply_adds(&shapes, out), &shapes, out);
-        dispatches.push((dispatch, work, bound));
+        dispatches.extend(pieces(dispatch, work, software).into_iter().map(|piece| (piece, bound.clone())));
     }
     dispatches
 }

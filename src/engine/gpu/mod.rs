@@ -9,6 +9,7 @@
 //! | `kernels` | the WGSL of every op, and pipelines made of it once |
 //! | `memory` | padded values on their way to the GPU and back |
 //! | `pace` | how much work goes into one submission |
+//! | `pieces` | a dispatch too long for one submission, in parts |
 //! | `program` | a graph compiled to dispatches |
 //! | `replay` | running it, once or several times in a row, and reading its values |
 
@@ -19,11 +20,13 @@ mod dispatches;
 mod kernels;
 mod memory;
 mod pace;
+mod pieces;
 mod program;
 mod replay;
 
 pub use device::Made;
 pub use kernels::KERNELS;
+pub use pieces::in_pieces;
 pub use program::Program;
 pub use replay::Kept;
 
