@@ -54,6 +54,11 @@ pub trait Op: Any + Debug + Send + Sync {
         0
     }
 
+    /// What a GPU does for it, in multiplications of a convolution. Where its work is cut depends on that, never a result.
+    fn gpu_work(&self, inputs: &[Shape], out: Shape) -> usize {
+        self.multiply_adds(inputs, out)
+    }
+
     /// A faster way than the reference for the CPU engine, where there is one.
     fn fast_f32(&self, _inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
         None

@@ -30,6 +30,9 @@ struct Params {
     values_from: u32,
 }
 
+/// Channels of a head that the plain kernel sees to at a time.
+const WIDE: usize = 64;
+
 /// What every op of this file knows.
 #[derive(Clone, Copy, Debug)]
 struct Heads {
@@ -71,6 +74,12 @@ impl Heads {
     /// Multiplications of `products` products of all queries with all keys, or of the like.
     fn multiply_adds(q: Shape, products: usize) -> usize {
         products * q.n() * q.pixels() * q.pixels() * q.c()
+    }
+
+    /// The same as [`Op::gpu_work`]: with their exponentials and barriers these products take about eight times as long as
+    /// those of a convolution (lavapipe), and probabilities that are computed again count, too.
+    fn gpu_work(q: Shape, products: usize) -> usize {
+        8 * Self::multiply_adds(q, products)
     }
 
     /// Position of (image, token, head's channel 0).
@@ -132,6 +141,12 @@ pub(super) struct Attention {
 }
 
 impl Attention {
+    /// With the plain kernel.
+    fn plain(&self, out: Shape) -> Dispatch {
+        let bound = if self.packed { vec![0; 3] } else { vec![0, 1, 2] };
+        Dispatch { operands: Some(bound), ..self.heads.dispatch_packed(self.name(), out, self.packed) }
+    }
+
     /// The same, of one input.
     pub(super) fn packed(self) -> Self {
         Self { packed: true, ..self }
@@ -179,21 +194,23 @@ impl Op for Attention {
 
     reference!();
 
-    fn dispatch(&self, _inputs: &[Shape], out: Shape) -> Dispatch {
-        let bound = if self.packed { vec![0; 3] } else { vec![0, 1, 2] };
-        Dispatch { operands: Some(bound), ..self.heads.dispatch_packed(self.name(), out, self.packed) }
+    fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch {
+        // For wide heads the plain kernel computes the logits several times, and the other one is faster everywhere.
+        let is_wide = out.c() / self.heads.heads > WIDE;
+        let tiled = is_wide.then(|| self.dispatch_tiled(inputs, out)).flatten();
+        tiled.unwrap_or_else(|| self.plain(out))
     }
 
     /// Keys and values of a tile are other ones than in the plain kernel, and so is the moment at which sums are scaled
     /// down: the two agree up to rounding.
-    fn dispatch_tiled(&self, inputs: &[Shape], out: Shape) -> Option<Dispatch> {
+    fn dispatch_tiled(&self, _inputs: &[Shape], out: Shape) -> Option<Dispatch> {
         let head_dim = out.c() / self.heads.heads;
         // Where heads share a vec4 there is the plain kernel alone.
         head_dim.is_multiple_of(4).then(|| {
             // Four queries for each invocation, and a number of invocations for each four.
             let blocks = out.pixels().div_ceil(4 * WORKGROUP / Heads::width(head_dim));
             let workgroups = out.n() * self.heads.heads * blocks;
-            Dispatch { shader: "attention_tiled", workgroups, ..self.dispatch(inputs, out) }
+            Dispatch { shader: "attention_tiled", workgroups, ..self.plain(out) }
         })
     }
 
@@ -210,6 +227,10 @@ impl Op for Attention {
 
     fn multiply_adds(&self, _inputs: &[Shape], out: Shape) -> usize {
         Heads::multiply_adds(out, 2)
+    }
+
+    fn gpu_work(&self, _inputs: &[Shape], out: Shape) -> usize {
+        Heads::gpu_work(out, 2)
     }
 
     fn fast_f32(&self, _inputs: &[Shape], out: Shape) -> Option<Box<dyn Fast>> {
@@ -254,6 +275,10 @@ impl Op for AttentionLse {
 
     fn vjp(&self, _g: &mut Graph, _inputs: &[Id], _output: Id, _cotangent: Id) -> Vec<Option<Id>> {
         super::second_derivative(self.name())
+    }
+
+    fn gpu_work(&self, inputs: &[Shape], _out: Shape) -> usize {
+        Heads::gpu_work(inputs[0], 1)
     }
 
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
@@ -307,6 +332,10 @@ impl Op for AttentionGradQ {
         Heads::multiply_adds(inputs[0], 2)
     }
 
+    fn gpu_work(&self, inputs: &[Shape], _out: Shape) -> usize {
+        Heads::gpu_work(inputs[0], 3)
+    }
+
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
         Some(Box::new(fast::GradQ(fast::Heads::new(inputs[0], self.0.heads))))
     }
@@ -357,6 +386,10 @@ impl Op for AttentionGradK {
         Heads::multiply_adds(inputs[0], 1)
     }
 
+    fn gpu_work(&self, inputs: &[Shape], _out: Shape) -> usize {
+        Heads::gpu_work(inputs[0], 3)
+    }
+
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
         Some(Box::new(fast::GradK(fast::Heads::new(inputs[0], self.0.heads))))
     }
@@ -404,6 +437,10 @@ impl Op for AttentionGradV {
 
     fn multiply_adds(&self, inputs: &[Shape], _out: Shape) -> usize {
         Heads::multiply_adds(inputs[0], 1)
+    }
+
+    fn gpu_work(&self, inputs: &[Shape], _out: Shape) -> usize {
+        Heads::gpu_work(inputs[0], 2)
     }
 
     fn fast_f32(&self, inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {

@@ -54,7 +54,7 @@ pub(super) fn dispatches(
         let dispatch = choose(software, op.dispatch(&shapes, out), tiled);
         let written = bound.split_off(inputs.len());
         let bound: Vec<_> = dispatch.bound(&bound).into_iter().chain(written).collect();
-        let work = pace::work(op.multiply_adds(&shapes, out), &shapes, out);
+        let work = pace::work(op.gpu_work(&shapes, out), &shapes, out);
         dispatches.extend(pieces(dispatch, work, software).into_iter().map(|piece| (piece, bound.clone())));
     }
     dispatches

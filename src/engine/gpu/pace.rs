@@ -20,9 +20,9 @@ const SOFTWARE: f64 = 1e-8;
 const REMEMBERED: usize = 4;
 
 /// The work of a dispatch, in multiplications; what moves values counts as much as it was found to cost beside them.
-pub(super) fn work(multiply_adds: usize, inputs: &[Shape], out: Shape) -> f64 {
+pub(super) fn work(multiplications: usize, inputs: &[Shape], out: Shape) -> f64 {
     let values: usize = inputs.iter().chain([&out]).map(|shape| shape.vec4_len() * 4).sum();
-    (multiply_adds + 8 * values + 20_000) as f64
+    (multiplications + 8 * values + 20_000) as f64
 }
 
 /// The rate of a device.
