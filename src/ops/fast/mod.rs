@@ -10,4 +10,5 @@ pub(super) mod norm;
 mod parallel;
 mod simd;
 mod tile;
+mod window;
 mod winograd;

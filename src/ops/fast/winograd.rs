@@ -5,12 +5,12 @@
 //! channels are 16 matrix products of windows by channels. The weight's gradient is dg = Gᵀ·(Σ V ⊙ A·dy·Aᵀ)·G over
 //! all windows. All factors are 0, ±1 and ½, so it is about as exact as summing directly.
 
-use super::conv::{Source, Window};
 use super::parallel::{for_each_chunk, with_scratch};
 use super::simd::{BaseVector, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Isa, isa};
 use super::tile::{Layout, Tiles};
+use super::window::{Source, Window};
 use crate::tensor::Shape;
 use std::ops::Range;
 
