@@ -26,7 +26,7 @@ const COMPARED_PARAMETERS: usize = 4_000_000;
 /// What became of one op.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpReport {
-    /// The op, which is also the kernel's name.
+    /// The op, which is also the kernel's name, or that of its second kernel.
     pub name: String,
     /// Results compared.
     pub results: usize,
@@ -104,18 +104,22 @@ fn rest(shape: Shape) -> Graph {
     g
 }
 
-/// The graph with some results of every op as its outputs, named `op/node`, and no others.
-fn with_results(mut graph: Graph, found: &mut BTreeMap<&'static str, usize>) -> Graph {
+/// The graph with some results of every op as its outputs, named `op/node`, and no others; or only of ops that have a second
+/// kernel, by whose name they go.
+fn with_results(mut graph: Graph, tiled: bool, found: &mut BTreeMap<&'static str, usize>) -> Graph {
     let live = graph.live();
     let mut results = Vec::new();
     for (i, node) in graph.nodes().iter().enumerate() {
-        if let NodeKind::Op { op, .. } = &node.kind
+        if let NodeKind::Op { op, inputs } = &node.kind
             && live[i]
         {
-            let count = found.entry(op.name()).or_default();
+            let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
+            let second = || op.dispatch_tiled(&shapes, node.shape).map(|dispatch| dispatch.shader);
+            let Some(kernel) = (if tiled { second() } else { Some(op.name()) }) else { continue };
+            let count = found.entry(kernel).or_default();
             if *count < RESULTS_PER_OP {
                 *count += 1;
-                results.push((format!("{}/{i}", op.name()), Id(i as u32)));
+                results.push((format!("{kernel}/{i}"), Id(i as u32)));
             }
         }
     }
@@ -125,7 +129,8 @@ fn with_results(mut graph: Graph, found: &mut BTreeMap<&'static str, usize>) -> 
     graph
 }
 
-/// Compares every op of a training step and of a guided sampling step on `engine` with its f64 reference.
+/// Compares every op of a training step and of a guided sampling step on `engine` with its f64 reference: on a GPU with both
+/// kernels, where it has two.
 ///
 /// # Errors
 /// Those of the engine; a wrong result is a report, not an error.
@@ -133,10 +138,13 @@ pub async fn check_ops(engine: &Engine) -> Result<Vec<OpReport>, EngineError> {
     let shape = Shape::new(2, 8, 8, 3);
     let mut found = BTreeMap::new();
     let mut reports: BTreeMap<String, OpReport> = BTreeMap::new();
-    for graph in [training_step(&net(), shape, true), sampling_step(&net(), shape, true), rest(shape)] {
-        let graph = with_results(graph, &mut found);
+    let steps = || [training_step(&net(), shape, true), sampling_step(&net(), shape, true)];
+    let plain = steps().into_iter().chain([rest(shape)]).map(|graph| (graph, false));
+    for (graph, tiled) in plain.chain(steps().map(|graph| (graph, true))) {
+        let graph = with_results(graph, tiled, &mut found);
+        let program = if tiled { engine.compile_tiled(&graph)? } else { Some(engine.compile(&graph)?) };
+        let Some(mut program) = program else { continue };
         let leaves = leaves(&graph);
-        let mut program = engine.compile(&graph)?;
         for (name, values) in &leaves {
             program.write(name, values)?;
         }
@@ -235,11 +243,12 @@ impl Benchmark {
         if times.is_empty() {
             times.push(first);
         }
-        times.sort_by(f64::total_cmp);
+        let middle = times.len() / 2;
+        let (_, &mut median, _) = times.select_nth_unstable_by(middle, f64::total_cmp);
         let finite = found.iter().all(|v| v.is_finite());
         let worst_error = self.expected.as_ref().and_then(|one| relative_error(&found, &one.repeat(batch)));
         let passed = finite && (self.expected.is_none() || worst_error.is_some_and(|error| error <= TOLERANCE));
-        Ok(Timing { batch, ms: times[times.len() / 2], runs: times.len(), worst_error, passed })
+        Ok(Timing { batch, ms: median, runs: times.len(), worst_error, passed })
     }
 }
 

@@ -2,9 +2,10 @@
 //
 //     trunk build --release && (cd tests/page && npm ci)
 //     pip install torch diffusers onnx
-//     node benches/peers/browser.mjs [--dist dist] [--config weights/digits/config.json] [--python python3] [--rounds 2] [--only cpu|gpu|start|ddpm]
+//     node benches/peers/browser.mjs [--dist dist] [--python python3] [--rounds 2] [--only cpu|gpu|start|ddpm]
 //
-// The peers are installed into target/peers, at the versions below. Weights are random; a net's speed does not depend on them.
+// The net is that of weights/digits, the page's first model. The peers are installed into target/peers, at the versions below,
+// unless that folder has them: remove it when they change. Weights are random; a net's speed does not depend on them.
 // Machines are noisy: contestants take turns, every figure is the median over the rounds, and only ratios within one run mean anything.
 import { execFileSync } from "node:child_process";
 import { createReadStream, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -22,7 +23,6 @@ const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/ja
 
 const { values: args } = parseArgs({ options: {
   dist: { type: "string", default: join(ROOT, "dist") },
-  config: { type: "string", default: join(ROOT, "weights/digits/config.json") },
   python: { type: "string", default: "python3" },
   work: { type: "string", default: join(ROOT, "target/peers") },
   rounds: { type: "string", default: "2" },
@@ -41,7 +41,7 @@ function prepare() {
   const files = { "net.onnx": [], "plain1.onnx": ["--plain", "--batch", "1"], "plain16.onnx": ["--plain", "--batch", "16"] };
   for (const [file, options] of Object.entries(files)) {
     if (existsSync(join(args.work, file))) continue;
-    execFileSync(args.python, [join(ROOT, "benches/peers/export.py"), args.config, join(args.work, file), ...options], { stdio: ["ignore", "ignore", "inherit"] });
+    execFileSync(args.python, [join(ROOT, "benches/peers/export.py"), join(ROOT, "weights/digits/config.json"), join(args.work, file), ...options], { stdio: ["ignore", "ignore", "inherit"] });
   }
 }
 

@@ -1,15 +1,16 @@
 """Times the same net in PyTorch, onnxruntime and Noisette in one run, and prints a Markdown table of ratios.
 
-    pip install torch diffusers onnx onnxscript onnxruntime
+    pip install torch==2.15.0 diffusers==0.42.1 onnx onnxscript onnxruntime==1.32.0
     cargo build --release && python benches/peers/peers.py [--config weights/digits/config.json] [--rounds 5]
 
-Machines are noisy: every figure is the median of rounds in which the three take turns, and only ratios within one run
-mean anything. Weights are random; a net's speed does not depend on them.
+Machines are noisy, and only ratios within one run mean anything: Noisette is timed before and after its peers, whose figures
+are medians (of --rounds steps of training, which PyTorch does eagerly in the faster of its memory formats; of three to twenty
+times as many predictions). Weights are random; a net's speed does not depend on them.
 """
 import argparse, json, os, statistics, subprocess, sys, tempfile, time, warnings
 
 warnings.filterwarnings("ignore")
-THREADS = os.cpu_count()
+THREADS = len(os.sched_getaffinity(0))
 
 
 def median_ms(run, rounds):

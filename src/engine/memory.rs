@@ -66,12 +66,11 @@ impl Plan {
                 // Not even a buffer that is free by now: a leaf holds its value from before the run.
                 plan.slot[i] = Some(plan.take(&mut Vec::new(), needed));
             }
-            let mut ended: Vec<_> = node.inputs().iter().filter(|id| last_use[id.index()] == i).collect();
-            ended.sort_unstable();
-            ended.dedup();
-            for id in ended {
-                now -= size(graph.shape(*id));
-                free.extend(plan.slot[id.index()]);
+            for (nth, id) in node.inputs().iter().enumerate().filter(|(_, id)| last_use[id.index()] == i) {
+                if !node.inputs()[..nth].contains(id) {
+                    now -= size(graph.shape(*id));
+                    free.extend(plan.slot[id.index()]);
+                }
             }
         }
         plan

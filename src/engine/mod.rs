@@ -4,6 +4,7 @@ pub mod cpu;
 pub mod gpu;
 mod memory;
 mod runs;
+mod sorting;
 
 pub use runs::{Ahead, Started};
 
@@ -116,12 +117,13 @@ impl Engine {
             Self::Cpu(_) => Inner::Cpu(Box::new(cpu::Program::compile(graph))),
             Self::Gpu(gpu) => Inner::Gpu(Box::new(gpu.compile(graph)?)),
         };
-        let leaf = |(i, node): (usize, &crate::graph::Node)| {
-            node.leaf_name().map(|name| (name.to_owned(), Id(i as u32), node.shape.len()))
-        };
-        let leaves: Vec<_> = graph.nodes().iter().enumerate().filter_map(leaf).collect();
-        let outputs = graph.outputs().to_vec();
-        Ok(Program { inner, leaves, outputs })
+        Ok(Program::new(inner, graph))
+    }
+
+    /// [`Engine::compile`] with the kernels a GPU takes for large work, however little there is; nothing where there are none.
+    pub fn compile_tiled(&self, graph: &Graph) -> Result<Option<Program>, EngineError> {
+        let Self::Gpu(gpu) = self else { return Ok(None) };
+        Ok(Some(Program::new(Inner::Gpu(Box::new(gpu.compile_tiled(graph)?)), graph)))
     }
 }
 
@@ -139,6 +141,15 @@ pub struct Program {
 }
 
 impl Program {
+    fn new(inner: Inner, graph: &Graph) -> Self {
+        let leaf = |(i, node): (usize, &crate::graph::Node)| {
+            node.leaf_name().map(|name| (name.to_owned(), Id(i as u32), node.shape.len()))
+        };
+        let leaves: Vec<_> = graph.nodes().iter().enumerate().filter_map(leaf).collect();
+        let outputs = graph.outputs().to_vec();
+        Self { inner, leaves, outputs }
+    }
+
     /// Writes a leaf: an input, a parameter or state. Values are NHWC, without padding.
     pub fn write(&mut self, leaf: &str, values: &[f32]) -> Result<(), EngineError> {
         let (id, expected) = self.leaf(leaf)?;

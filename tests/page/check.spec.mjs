@@ -1,15 +1,15 @@
 // "Check this machine" where there is no WebGPU; webgpu.spec.mjs has it with a software adapter.
-import { batches, check, endCheck, expect, expectNoBarriers, image, names, open, pixels, slider, startCheck, status, test } from "./visit.mjs";
+import { batches, check, checkStatus, endCheck, expect, expectNoBarriers, image, names, open, pixels, slider, startCheck, test } from "./visit.mjs";
 
 test("without WebGPU the CPU is checked and timed, and the page lives meanwhile", async ({ page, host }) => {
   await open(page, host, "#t=100");
   await startCheck(page).click();
-  await expect(status(page)).toHaveText(/^Checking CPU/);
+  await expect(checkStatus(page)).toHaveText(/^Checking CPU/);
   const before = await pixels(image(page, "Noised image x_t"));
   await slider(page).fill("900");
   expect(await pixels(image(page, "Noised image x_t"))).not.toEqual(before);
   await endCheck(page).click();
-  await expect(status(page)).toContainText("ended before it was complete");
+  await expect(checkStatus(page)).toContainText("ended before it was complete");
   expect(await page.locator("#check-json").textContent()).toBe("");
   const report = await check(page);
   expect(report.passed).toBe(true);

@@ -88,12 +88,13 @@ export async function run(page) {
 export const difference = (a, b) => Math.max(...a.map((v, i) => Math.abs(v - b[i])));
 
 export const startCheck = (page) => page.getByRole("button", { name: "Check this machine" });
+export const checkStatus = (page) => page.locator("#check-status");
 export const endCheck = (page) => page.getByRole("button", { name: "End the check" });
 
 /** Runs the check and returns what it wrote. */
 export async function check(page) {
   await startCheck(page).click();
-  await expect(status(page)).toHaveText(/^(Done|Error)/, { timeout: 110_000 });
+  await expect(checkStatus(page)).toHaveText(/^(Done|Error)/, { timeout: 110_000 });
   await expect(endCheck(page)).toBeDisabled();
   const report = JSON.parse(await page.locator("#check-json").textContent());
   for (const op of report.ops) expect(op.passed && op.worst_error <= 1e-4 && op.results > 0, JSON.stringify(op)).toBe(true);

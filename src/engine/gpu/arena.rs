@@ -4,6 +4,7 @@
 //! in a buffer each, the arenas, where every parameter has the same place, its lane. A group of ops then is a single op
 //! over as many values as all of its members have; what fills up a lane is zero and stays so. No bit of a result changes.
 
+use crate::engine::sorting::by_key;
 use crate::graph::{Graph, Id, NodeKind, Op};
 use crate::tensor::Shape;
 use std::collections::{HashMap, HashSet};
@@ -90,9 +91,8 @@ impl Arenas {
         }
 
         // Lanes with the most members first, so that the lanes of each group are neighbours.
-        let mut order: Vec<usize> = (0..shapes.len()).collect();
-        let size = |lane: usize| members.iter().filter(|member| member.lane == lane).count();
-        order.sort_by_key(|&lane| std::cmp::Reverse(size(lane)));
+        let others = |lane: usize| members.iter().filter(|member| member.lane != lane).count();
+        let order = by_key((0..shapes.len()).collect(), |&lane| (others(lane), 0));
         let mut new_number = vec![0; order.len()];
         order.iter().enumerate().for_each(|(new, &old)| new_number[old] = new);
 
@@ -102,9 +102,8 @@ impl Arenas {
             arenas.lanes.push((begin + bytes(shapes[lane])).next_multiple_of(alignment));
         }
         for key in 0..keys.len() {
-            let mut own: Vec<(usize, Id)> =
-                members.iter().filter(|m| m.key == key).map(|m| (new_number[m.lane], m.node)).collect();
-            own.sort_unstable();
+            let own = members.iter().filter(|m| m.key == key).map(|m| (new_number[m.lane], m.node)).collect();
+            let own: Vec<(usize, Id)> = by_key(own, |&(lane, node)| (lane, node.index()));
             let neighbours = own.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0);
             if let [(first, node), _, ..] = own[..]
                 && neighbours
@@ -135,8 +134,7 @@ impl Arenas {
                 }
             }
         }
-        let mut places: Vec<_> = self.place.values().collect();
-        places.sort_unstable();
+        let places: Vec<(usize, usize)> = by_key(self.place.values().copied().collect(), |&place| place);
         places.windows(2).all(|pair| pair[0] != pair[1])
     }
 

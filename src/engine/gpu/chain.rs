@@ -5,6 +5,7 @@
 //! than the chain's, but it is fixed when the graph is compiled.
 
 use super::arena::Arenas;
+use crate::engine::sorting::by_key;
 use crate::graph::{Graph, Id, NodeKind, Op};
 use std::collections::{HashMap, HashSet};
 
@@ -66,8 +67,8 @@ impl Chains {
     fn add(&mut self, graph: &Graph, arenas: &Arenas, members: &[Id], start: Id) {
         let value = |member: Id| graph.node(member).inputs()[0];
         // By their places; a value that adds twice has two members at one place, of which the second stays alone.
-        let mut sorted: Vec<Id> = members.to_vec();
-        sorted.sort_by_key(|&member| (arenas.place(value(member)), member));
+        let at = |member: Id| arenas.place(value(member)).map_or((0, 0), |(arena, at)| (arena + 1, at));
+        let sorted = by_key(members.to_vec(), |&member| at(member));
         let mut runs: Vec<Vec<Id>> = Vec::new();
         for member in sorted {
             let goes_on = |run: &Vec<Id>| arenas.are_neighbours(value(run[run.len() - 1]), value(member));
@@ -78,7 +79,7 @@ impl Chains {
         }
         // Each is done where its last member stands, and all of them in that order.
         let place = |run: &Vec<Id>| run.iter().copied().max().unwrap_or(start);
-        runs.sort_by_key(place);
+        let runs = by_key(runs, |run| (place(run).index(), 0));
         if runs.len() == members.len() {
             return;
         }

@@ -18,6 +18,7 @@ pub(super) fn dispatches(
     arenas: &Arenas,
     chains: &Chains,
     software: bool,
+    fewest_tiled: usize,
 ) -> Vec<Bound> {
     let mut dispatches = Vec::new();
     for (node, id) in graph.nodes().iter().zip((0..).map(Id)) {
@@ -51,7 +52,7 @@ pub(super) fn dispatches(
             bound[1].0 = link.so_far;
         }
         let tiled = op.dispatch_tiled(&shapes, out);
-        let dispatch = choose(software, op.dispatch(&shapes, out), tiled);
+        let dispatch = choose(fewest_tiled, op.dispatch(&shapes, out), tiled);
         let written = bound.split_off(inputs.len());
         let bound: Vec<_> = dispatch.bound(&bound).into_iter().chain(written).collect();
         let work = pace::work(op.gpu_work(&shapes, out), &shapes, out);
@@ -60,12 +61,15 @@ pub(super) fn dispatches(
     dispatches
 }
 
-/// Fewest workgroups that make a kernel with tiles in workgroup memory worth it; below, smaller pieces fill a GPU better.
-const TILED_WORKGROUPS: usize = 128;
+/// Fewest workgroups that make a kernel with tiles in workgroup memory worth it on a kind of adapter. Below, smaller pieces
+/// fill a GPU better; a software one keeps workgroup memory where it keeps everything else, and gains nothing.
+pub(super) fn fewest_tiled(software: bool) -> usize {
+    if software { usize::MAX } else { 128 }
+}
 
-/// The kernel for an adapter: a software one keeps workgroup memory where it keeps everything else, and gains nothing.
-fn choose(software: bool, plain: Dispatch, tiled: Option<Dispatch>) -> Dispatch {
-    tiled.filter(|tiled| !software && tiled.workgroups >= TILED_WORKGROUPS).unwrap_or(plain)
+/// The kernel of an op, of the one or two there are.
+fn choose(fewest_tiled: usize, plain: Dispatch, tiled: Option<Dispatch>) -> Dispatch {
+    tiled.filter(|tiled| tiled.workgroups >= fewest_tiled).unwrap_or(plain)
 }
 
 #[cfg(test)]
@@ -75,11 +79,12 @@ mod tests {
     #[test]
     fn large_shapes_on_hardware_are_tiled() {
         let dispatch = |shader, workgroups| Dispatch { shader, params: Vec::new(), operands: None, workgroups };
-        let chosen =
-            |software, workgroups| choose(software, dispatch("plain", 9), Some(dispatch("tiled", workgroups))).shader;
-        assert_eq!(chosen(false, TILED_WORKGROUPS), "tiled");
-        assert_eq!(chosen(false, TILED_WORKGROUPS - 1), "plain");
-        assert_eq!(chosen(true, TILED_WORKGROUPS), "plain");
-        assert_eq!(choose(false, dispatch("plain", 1000), None).shader, "plain");
+        let chosen = |software, workgroups| {
+            choose(fewest_tiled(software), dispatch("plain", 9), Some(dispatch("tiled", workgroups))).shader
+        };
+        assert_eq!(chosen(false, 128), "tiled");
+        assert_eq!(chosen(false, 127), "plain");
+        assert_eq!(chosen(true, 128), "plain");
+        assert_eq!(choose(0, dispatch("plain", 1000), None).shader, "plain");
     }
 }

@@ -129,6 +129,11 @@ impl Gpu {
 
     /// Makes a program of a graph: buffers, pipelines and bind groups are made here, none while it runs.
     pub fn compile(&self, graph: &Graph) -> Result<Program, GpuError> {
-        Program::compile(self, graph)
+        Program::compile(self, graph, false)
+    }
+
+    /// [`Gpu::compile`] with the kernels for hardware and large work, however little there is: for checking them.
+    pub fn compile_tiled(&self, graph: &Graph) -> Result<Program, GpuError> {
+        Program::compile(self, graph, true)
     }
 }

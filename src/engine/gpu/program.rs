@@ -10,6 +10,7 @@ use super::pieces::Piece;
 use super::{Gpu, GpuError, dispatches, memory};
 use crate::engine::Cost;
 use crate::engine::memory::Plan;
+use crate::engine::sorting::by_key;
 use crate::graph::{Graph, Id, NodeKind};
 use crate::tensor::Shape;
 use std::sync::Arc;
@@ -90,7 +91,7 @@ pub struct Program {
 }
 
 impl Program {
-    pub(super) fn compile(gpu: &Gpu, graph: &Graph) -> Result<Self, GpuError> {
+    pub(super) fn compile(gpu: &Gpu, graph: &Graph, always_tiled: bool) -> Result<Self, GpuError> {
         let device = &gpu.device;
         device.check()?;
         let arenas = Arenas::new(graph, memory::bytes, alignment(device), largest(device));
@@ -129,7 +130,7 @@ impl Program {
         }
 
         fill_constants(device, graph, &values);
-        let (steps, works) = record(gpu, graph, &values, &arenas, &chains)?;
+        let (steps, works) = record(gpu, graph, &values, &arenas, &chains, always_tiled)?;
         let (copies, copied) = assignments(device, graph, &values)?;
         device.check()?;
         let cost = Cost {
@@ -187,10 +188,12 @@ fn record(
     values: &[(Shape, Option<Place>)],
     arenas: &Arenas,
     chains: &Chains,
+    always_tiled: bool,
 ) -> Result<(Vec<Step>, Vec<f64>), GpuError> {
     let device = &gpu.device;
-    let dispatches =
-        dispatches::dispatches(graph, |id| values[id.index()].1.is_some(), arenas, chains, device.software);
+    let fewest_tiled = if always_tiled { 0 } else { dispatches::fewest_tiled(device.software) };
+    let has_place = |id: Id| values[id.index()].1.is_some();
+    let dispatches = dispatches::dispatches(graph, has_place, arenas, chains, device.software, fewest_tiled);
 
     // All Params stand in one buffer.
     let alignment = device.limits.min_uniform_buffer_offset_alignment as usize;
@@ -249,7 +252,7 @@ fn assignments(
         }
         copies.push(Copy { from, to: place(state), size: size as u64 });
     }
-    copies.sort_by_key(|copy| copy.from.offset);
+    let copies = by_key(copies, |copy| (copy.from.offset as usize, 0));
     let alignment = alignment(device) as u64;
     for copy in copies {
         if !aside.iter_mut().any(|before: &mut Copy| before.extend(&copy, alignment)) {

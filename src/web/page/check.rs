@@ -155,7 +155,7 @@ impl App {
         });
         match Link::start(receive) {
             Ok(link) => self.check.link = Some(link),
-            Err(message) => self.error(&message),
+            Err(message) => self.check_failed(&message),
         }
     }
 
@@ -168,7 +168,7 @@ impl App {
             CheckNews::Opened { adapter, software } => (row.adapter, row.software) = (Some(adapter), software),
             CheckNews::Begins { what } => {
                 check.parts += 1;
-                self.status(&format!("Checking {}: {what} …", name(engine)));
+                self.check_status(&format!("Checking {}: {what} …", name(engine)));
             }
             CheckNews::Ops { ops, milliseconds } => {
                 row.ops_ms = Some(milliseconds);
@@ -193,7 +193,7 @@ impl App {
     /// Ends a check at the visitor's wish.
     pub fn end_check(&mut self) {
         if self.check.link.take().is_some() {
-            self.status("The check was ended before it was complete.");
+            self.check_status("The check was ended before it was complete.");
             self.show_check();
         }
     }
@@ -211,13 +211,24 @@ impl App {
         if let Some(of) = stopped {
             let message = of.error.as_deref().unwrap_or_default();
             let text = format!("{} stopped in the middle of the check: {message}", name(of.engine));
-            self.error(&text);
+            self.check_failed(&text);
         } else if wrong.is_empty() {
-            self.status("Done: everything that was checked is right.");
+            self.check_status("Done: everything that was checked is right.");
         } else {
-            let text = format!("Done, but not all is right: {}.", wrong.join(", "));
-            self.status(&text);
+            let text = format!("not all is right: {}", wrong.join(", "));
+            self.check_failed(&text);
         }
+    }
+
+    /// Writes what the check does, beside it: the page's own line tells of pictures.
+    fn check_status(&self, text: &str) {
+        dom::set_text("check-status", text);
+        dom::by_id::<Element>("check-status").set_class_name("status");
+    }
+
+    fn check_failed(&self, message: &str) {
+        self.check_status(&format!("Error: {}.", message.trim_end_matches('.')));
+        dom::by_id::<Element>("check-status").set_class_name("status failed");
     }
 
     /// Tables, buttons and progress.
@@ -261,13 +272,14 @@ fn show_engine(rows: &Element, report: &Report, of: &EngineReport) {
         let work = format!("{} kernels", ops.len());
         add_row(rows, &[(&work, ""), (&line, ""), verdict(passed), (&error(worst), "n"), (&milliseconds(ms), "n")]);
     }
-    let images = |batch: usize| format!("ε of {batch} image{}", if batch == 1 { "" } else { "s" });
+    let images = |batch: usize| format!("ε of {batch} image{}, {}", if batch == 1 { "" } else { "s" }, report.net);
     for Timing { batch, ms, worst_error, passed, .. } in
         report.times.iter().filter(|t| t.engine == of.engine).map(|t| &t.what)
     {
         let (work, compared) = (images(*batch), worst_error.is_some() || !passed);
         let worst = if compared { error(*worst_error) } else { "not compared".to_owned() };
-        add_row(rows, &[(&work, ""), (&line, ""), verdict(*passed), (&worst, "n"), (&milliseconds(*ms), "n")]);
+        let result = if compared { verdict(*passed) } else { ("finite", "soft") };
+        add_row(rows, &[(&work, ""), (&line, ""), result, (&worst, "n"), (&milliseconds(*ms), "n")]);
     }
     for LeftOut { batch, estimated_ms } in report.left_out.iter().filter(|t| t.engine == of.engine).map(|t| &t.what) {
         let time = format!("about {}", milliseconds(*estimated_ms));
@@ -288,14 +300,20 @@ fn show_ops(report: &Report) {
     }
     let rows: Element = dom::by_id("check-ops");
     rows.set_text_content(None);
-    let Some(first) = there.first() else { return };
-    for op in report.ops_of(first.engine) {
+    // A GPU has a second kernel for some ops.
+    let mut names: Vec<&str> = Vec::new();
+    for op in report.ops.iter().map(|op| op.what.name.as_str()) {
+        if !names.contains(&op) {
+            names.push(op);
+        }
+    }
+    for kernel in names {
         let cells = there.iter().map(|of| {
-            let op = report.ops_of(of.engine).into_iter().find(|other| other.name == op.name)?;
+            let op = report.ops_of(of.engine).into_iter().find(|op| op.name == kernel)?;
             Some((format!("{} · {}", verdict(op.passed).0, error(op.worst_error)), verdict(op.passed).1))
         });
         let cells: Vec<(String, &str)> = cells.map(|cell| cell.unwrap_or_default()).collect();
-        let mut row = vec![(op.name.as_str(), "")];
+        let mut row = vec![(kernel, "")];
         row.extend(cells.iter().map(|(text, class)| (text.as_str(), *class)));
         add_row(&rows, &row);
     }
