@@ -54,11 +54,14 @@ fn main(
     let rows = min(keys, 32u); // values in the tile
 
     for (var chunk = 0u; chunk < d4; chunk += keys) { // four times width vec4s of the result
+        // Some browsers' compilers do not set what a loop declares to zero again.
         var sums: array<mat4x4<f32>, 4>; // a column for each query
+        sums = array<mat4x4<f32>, 4>();
         var best = vec4<f32>(-1e30); // largest logits so far
         var norm = vec4<f32>(0.0); // of the keys this invocation sees to
         for (var first_key = 0u; first_key < p.tokens; first_key += keys) {
             var logits: array<vec4<f32>, 4>;
+            logits = array<vec4<f32>, 4>();
             for (var a = 0u; a < d4; a += columns) {
                 workgroupBarrier(); // tile, weights and queries have been used
                 for (var s = t; s < keys << column_bits; s += 64u) {
