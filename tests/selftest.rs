@@ -2,9 +2,11 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 use noisette::engine::gpu::KERNELS;
-use noisette::engine::{Choice, Engine};
+use noisette::engine::{Choice, Engine, Program};
+use noisette::graph::Graph;
 use noisette::model::config::UnetConfig;
 use noisette::selftest::{Benchmark, check_ops};
+use noisette::tensor::Shape;
 use pollster::block_on;
 use std::collections::BTreeSet;
 
@@ -23,6 +25,24 @@ fn every_kernel_passes_on_both_engines() {
             KERNELS.iter().map(|(name, _)| *name).filter(is_there).filter(|name| !checked.contains(name)).collect();
         assert!(missing.is_empty(), "{missing:?} are not checked");
     }
+}
+
+#[test]
+fn kernels_for_large_work_run_on_small_work_when_asked_for() {
+    let engine = block_on(Engine::open(Choice::Gpu)).expect("the tests need an adapter, such as lavapipe");
+    let mut g = Graph::new();
+    let [x, w] =
+        [("x", Shape::new(2, 3, 3, 4)), ("w", Shape::new(1, 1, 4, 4))].map(|(name, shape)| g.input(name, shape));
+    let b = g.input("b", Shape::vector(4));
+    let y = g.conv2d(x, w, b, 1, (0, 0));
+    g.output("y", y);
+    let kernels = |mut program: Program| {
+        let mut names = Vec::new();
+        program.run_with(|name| names.push(name)).expect("a run");
+        names
+    };
+    assert_eq!(kernels(engine.compile(&g).expect("a small graph")), ["conv2d"]);
+    assert_eq!(kernels(engine.compile_tiled(&g).expect("a small graph").expect("a GPU's")), ["conv2d_tiled"]);
 }
 
 #[test]
