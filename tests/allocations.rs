@@ -36,7 +36,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// Allocations of each of several runs, once the threads have the scratch memory they need.
 fn allocations(graph: &Graph) -> Vec<usize> {
-    let mut program = Program::compile(graph);
+    let mut program = Program::compile(graph).expect("there is memory");
     for (spec, values) in graph.parameters().iter().zip(initialise(graph, 0)) {
         program.write(spec.id, &values);
     }

@@ -24,7 +24,7 @@ fn s(n: usize, h: usize, w: usize, c: usize) -> Shape {
 
 /// All outputs of a graph on the CPU engine.
 fn run(graph: &Graph, leaves: &Leaves) -> HashMap<String, Vec<f32>> {
-    let mut program = Program::compile(graph);
+    let mut program = Program::compile(graph).expect("there is memory");
     for (name, values) in leaves {
         program.write(graph.leaf(name).unwrap_or_else(|| panic!("there is a leaf {name}")), values);
     }

@@ -136,6 +136,23 @@ struct Kernel {
     bytes: usize,
 }
 
+impl Kernel {
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "runs": self.runs,
+            "ms": self.ms,
+            "gflops": self.gflops(),
+            "bytes": self.bytes,
+        })
+    }
+
+    /// Nothing for a kernel that does not count multiplications.
+    fn gflops(&self) -> Option<f64> {
+        (self.multiply_adds > 0).then(|| 2.0 * self.multiply_adds as f64 / (self.ms * 1e6))
+    }
+}
+
 /// The work of each kernel of a graph.
 fn kernels_of(graph: &Graph) -> BTreeMap<&'static str, Kernel> {
     let mut kernels: BTreeMap<_, Kernel> = BTreeMap::new();
@@ -252,6 +269,7 @@ impl Case {
             "dispatches": self.cost.dispatches,
             "peak_bytes": self.cost.peak_bytes,
             "live_bytes": self.cost.live_bytes,
+            "kernels": self.kernels.iter().map(Kernel::json).collect::<Vec<_>>(),
         })
     }
 
@@ -275,9 +293,9 @@ impl Case {
         let total: f64 = self.kernels.iter().map(|kernel| kernel.ms).sum();
         let title = format!("{} {}, kernel by kernel", self.work, self.batch);
         let mut text = format!("\n{title:<28} runs         ms  GFLOP/s      MiB   share\n");
-        for Kernel { name, runs, ms, multiply_adds, bytes } in &self.kernels {
-            let gflops = 2.0 * *multiply_adds as f64 / (ms * 1e6);
-            let gflops = if *multiply_adds == 0 { "-".to_owned() } else { format!("{gflops:.1}") };
+        for kernel in &self.kernels {
+            let Kernel { name, runs, ms, bytes, .. } = kernel;
+            let gflops = kernel.gflops().map_or("-".to_owned(), |gflops| format!("{gflops:.1}"));
             let mib = *bytes as f64 / f64::from(1 << 20);
             text += &format!("{name:<28} {runs:>4} {ms:>10.3} {gflops:>8} {mib:>8.1} {:>6.1}%\n", 100.0 * ms / total);
         }

@@ -27,6 +27,22 @@ pub fn describe() -> String {
     format!("{unit}, {threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
+/// A program that does not fit into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is not enough memory: {} MB are needed", needed.div_ceil(1_000_000))]
+pub struct OutOfMemory {
+    /// Bytes of all values and packed weights, and of scratch.
+    pub needed: usize,
+}
+
+/// So many zeros, or nothing where there is no memory for them.
+fn zeros(len: usize) -> Option<Vec<f32>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(len).ok()?;
+    values.resize(len, 0.0);
+    Some(values)
+}
+
 /// Types the references are generic over.
 pub trait Real: Float {
     /// Runs an op's reference in this type.
@@ -102,26 +118,22 @@ pub struct Program {
 
 impl Program {
     /// Plans and allocates a graph.
-    pub fn compile(graph: &Graph) -> Self {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`], with what the whole program would take.
+    pub fn compile(graph: &Graph) -> Result<Self, OutOfMemory> {
         let plan = super::memory::Plan::new(graph, |shape| shape.len());
-        let mut buffers: Vec<Vec<f32>> = plan.sizes.iter().map(|&len| vec![0.0; len]).collect();
         let mut steps = Vec::new();
         let (mut scratch_len, mut packed_len) = (0, 0);
         for (i, node) in graph.nodes().iter().enumerate() {
-            let Some(slot) = plan.slot[i] else { continue };
-            match &node.kind {
-                NodeKind::Constant { value } => buffers[slot][..node.shape.len()].fill(*value),
-                NodeKind::Op { op, inputs } => {
-                    let shapes: Vec<_> = inputs.iter().map(|&id| graph.shape(id)).collect();
-                    let fast = op.fast_f32(&shapes, node.shape);
-                    scratch_len = scratch_len.max(fast.as_ref().map_or(0, |fast| fast.scratch_len()));
-                    packed_len += fast.as_ref().map_or(0, |fast| fast.packed_len());
-                    let packs = fast.as_ref().and_then(|fast| fast.packs()).map(|input| inputs[input]);
-                    let (op, inputs, output) = (op.clone(), inputs.clone(), Id(i as u32));
-                    steps.push(Step { op, fast, packs, stale: true, inputs, output });
-                }
-                _ => {}
-            }
+            let (Some(_), NodeKind::Op { op, inputs }) = (plan.slot[i], &node.kind) else { continue };
+            let shapes: Vec<_> = inputs.iter().map(|&id| graph.shape(id)).collect();
+            let fast = op.fast_f32(&shapes, node.shape);
+            scratch_len = scratch_len.max(fast.as_ref().map_or(0, |fast| fast.scratch_len()));
+            packed_len += fast.as_ref().map_or(0, |fast| fast.packed_len());
+            let packs = fast.as_ref().and_then(|fast| fast.packs()).map(|input| inputs[input]);
+            let (op, inputs, output) = (op.clone(), inputs.clone(), Id(i as u32));
+            steps.push(Step { op, fast, packs, stale: true, inputs, output });
         }
         let bytes = |values: usize| values * size_of::<f32>();
         let cost = Cost {
@@ -129,7 +141,16 @@ impl Program {
             peak_bytes: bytes(plan.sizes.iter().sum::<usize>() + scratch_len + packed_len),
             live_bytes: bytes(plan.live + packed_len),
         };
-        Self { graph: graph.clone(), steps, slot: plan.slot, buffers, scratch: vec![0.0; scratch_len], cost }
+        let out_of_memory = OutOfMemory { needed: cost.peak_bytes };
+        let buffers: Option<Vec<_>> = plan.sizes.iter().map(|&len| zeros(len)).collect();
+        let mut buffers = buffers.ok_or(out_of_memory)?;
+        let scratch = zeros(scratch_len).ok_or(out_of_memory)?;
+        for (node, slot) in graph.nodes().iter().zip(&plan.slot) {
+            if let (Some(slot), NodeKind::Constant { value }) = (*slot, &node.kind) {
+                buffers[slot][..node.shape.len()].fill(*value);
+            }
+        }
+        Ok(Self { graph: graph.clone(), steps, slot: plan.slot, buffers, scratch, cost })
     }
 
     fn slot(&self, id: Id) -> Option<(usize, usize)> {

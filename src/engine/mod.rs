@@ -45,6 +45,9 @@ pub enum EngineError {
     /// The GPU engine failed.
     #[error(transparent)]
     Gpu(#[from] gpu::GpuError),
+    /// The CPU engine has not the memory.
+    #[error(transparent)]
+    Memory(#[from] cpu::OutOfMemory),
     /// A name that the graph does not have.
     #[error("the program has no {kind} called {name:?}")]
     UnknownName {
@@ -114,7 +117,7 @@ impl Engine {
     /// Makes a program of a graph: all memory is allocated here, none while it runs.
     pub fn compile(&self, graph: &Graph) -> Result<Program, EngineError> {
         let inner = match self {
-            Self::Cpu(_) => Inner::Cpu(Box::new(cpu::Program::compile(graph))),
+            Self::Cpu(_) => Inner::Cpu(Box::new(cpu::Program::compile(graph)?)),
             Self::Gpu(gpu) => Inner::Gpu(Box::new(gpu.compile(graph)?)),
         };
         Ok(Program::new(inner, graph))

@@ -28,6 +28,17 @@ fn bench_reports_every_case() {
             }
             let rate = number("batch") / number("ms") * 1e3;
             assert!((number("images_per_s") / rate - 1.0).abs() <= 1e-9, "{case}");
+            let kernels = case["kernels"].as_array().expect("kernels");
+            assert!(
+                kernels.iter().any(|k| k["name"] == "conv2d" && k["gflops"].as_f64().is_some_and(|g| g > 0.0)),
+                "{case}"
+            );
+            for kernel in kernels {
+                assert!(
+                    ["runs", "ms", "bytes"].iter().all(|key| kernel[key].as_f64().is_some_and(|v| v > 0.0)),
+                    "{kernel}"
+                );
+            }
             // On a GPU every parameter begins at a multiple of 256 bytes, and most of this net's are smaller than that.
             let limit = if engine == "gpu" && case["work"] == "train" { 1.6 } else { 1.5 };
             assert!(number("peak_bytes") <= limit * number("live_bytes"), "{case}");
@@ -46,4 +57,21 @@ fn bench_reports_every_case() {
     }
     fail("bench --engine cpu --seconds -1", &["--seconds is -1"]);
     fail("bench --engine cpu --config no-such-file", &["no-such-file"]);
+}
+
+// Elsewhere memory cannot be limited from a shell.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_batch_that_does_not_fit_into_memory_is_one_sentence() {
+    let config = golden::dir("grey").join("config.json").display().to_string();
+    let limited = |kib: usize| {
+        let command = format!(
+            "ulimit -v {kib} && exec \"$0\" bench --engine cpu --work predict --batch 65535 --seconds 0 --config {config}"
+        );
+        let program = env!("CARGO_BIN_EXE_noisette");
+        let output = std::process::Command::new("sh").args(["-c", &command, program]).output().expect("a shell");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (status, text) = limited(1 << 20);
+    assert!(status == Some(1) && text.contains("error: there is not enough memory: "), "{status:?}\n{text}");
 }
