@@ -1,6 +1,7 @@
 //! `evaluate`: every test image once.
 
 use super::program::{Folder, fail, golden_dir, json, succeed};
+use serde_json::Value;
 use std::fs;
 
 #[test]
@@ -43,6 +44,18 @@ fn evaluate_measures_every_test_image_once() {
     assert_ne!(report("d.json", "--engine cpu --seed 1").1["mse"], cpu["mse"]);
     let few = report("e.json", "--engine cpu --images 5 --bound-images 0").1;
     assert!(few["images"] == 5 && few.get("bits_per_dim").is_none(), "{few}");
+    let rows = few["buckets"].as_array().expect("buckets");
+    assert!(rows.len() == 10 && rows.iter().any(|row| row["images"] == 0 && row["mse"].is_null()), "{few}");
+    // An image is measured alike whatever comes after it.
+    let [one, two] = [1, 2].map(|n| report("f.json", &format!("--engine cpu --images {n} --bound-images 0")).1);
+    let errors = |report: &Value| -> Vec<f64> {
+        report["buckets"].as_array().expect("buckets").iter().filter_map(|row| row["mse"].as_f64()).collect()
+    };
+    assert!(
+        errors(&one).len() == 1 && errors(&two).len() == 2 && errors(&two).contains(&errors(&one)[0]),
+        "{one} {two}"
+    );
+    assert_eq!(report("g.json", "--engine cpu --images 3").1["bits_per_dim"]["images"], 3);
     fail(&format!("evaluate --weights {weights} --data {data} --images 99"), &["--images is 99", "75 test images"]);
     fail(&format!("evaluate --weights {weights} --data {data} --bound-images 76"), &["--bound-images is 76"]);
 

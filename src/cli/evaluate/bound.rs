@@ -12,7 +12,7 @@ use crate::rng::Rng;
 use serde_json::{Value, json};
 
 /// Stream of the seed for what the bound draws, apart from that of the squared error.
-const STREAM: u64 = 1;
+pub const STREAM: u64 = 1;
 
 /// Mean and standard error of a mean, in bits per dimension.
 #[derive(Clone, Copy, Debug, PartialEq)]

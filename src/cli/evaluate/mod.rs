@@ -21,15 +21,17 @@ const BATCH: usize = 64;
 const BUCKETS: usize = 10;
 /// Images for the bound unless told otherwise.
 const BOUND_IMAGES: usize = 200;
+/// Stream of the seed for the noise of the squared error; the bound draws from [`bound::STREAM`].
+const STREAM: u64 = 2;
 
 /// Measure the error of the predicted noise on the test images of a data set.
 ///
-/// Every test image is noised once, to a timestep and with noise that depend on --seed alone; all timesteps come equally
-/// often. The figure is the mean of (noise - predicted noise)^2 over all images, timesteps and pixels, and over those in
-/// each tenth of the timesteps. A model with classes is told each image's class.
+/// Every test image is noised once, to a timestep and with noise that depend on --seed and the image's place alone, so that
+/// two models are measured alike; timesteps are spread evenly. The figure is the mean of (noise - predicted noise)^2 over
+/// all images and pixels, and over those in each tenth of the timesteps. A model with classes is told each image's class.
 ///
 /// Then the bound on the likelihood in bits per dimension (Ho et al. 2020, equation 5): what L_T, the sum of L_(t-1) and L_0
-/// contribute, on the first --bound-images test images, with the standard error that comes of looking at some timesteps
+/// contribute, on the first --bound-images of these images, with the standard error that comes of looking at some timesteps
 /// and images only. It is the bound of the model's own sampler: its variance, and x_0 clipped if it clips.
 ///
 /// Example: noisette evaluate --weights weights/digits --data data/mnist --out evaluation.json
@@ -47,7 +49,7 @@ pub struct Args {
     /// Take only this many images, the first ones.
     #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..))]
     images: Option<u64>,
-    /// Test images for the bound on the likelihood, the first ones; 0 leaves it out, 200 unless told otherwise.
+    /// Test images for the bound on the likelihood, the first ones; 0 leaves it out, 200 at most unless told otherwise.
     #[arg(long, allow_negative_numbers = true)]
     bound_images: Option<usize>,
     /// Timesteps looked at for each of them.
@@ -84,7 +86,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let checkpoint = checkpoint::read_dir(&args.weights)?;
     let dataset = load_data(&args.data, &checkpoint.config, Split::Test)?;
     let count = args.images.map_or(dataset.len(), |images| images as usize);
-    let bound_images = args.bound_images.unwrap_or(BOUND_IMAGES.min(dataset.len()));
+    let bound_images = args.bound_images.unwrap_or(BOUND_IMAGES.min(count));
     for (name, wanted) in [("--images", count), ("--bound-images", bound_images)] {
         let there = dataset.len();
         if wanted > there {
@@ -106,10 +108,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // The first timestep that falls into a bucket.
     let from = |b: usize| (b * schedule.timesteps()).div_ceil(BUCKETS);
     let mut rows = Vec::new();
-    for (b, bucket) in buckets.iter().enumerate().filter(|(_, bucket)| bucket.count > 0) {
-        let (images, error) = (bucket.count / image.len(), bucket.value().unwrap_or_default());
-        table += &format!("{:>7} to {:<7} {images:>6} {error:>8.5}\n", from(b), from(b + 1) - 1);
-        rows.push(json!({ "from": from(b), "to": from(b + 1) - 1, "images": images, "mse": error }));
+    for (b, bucket) in buckets.iter().enumerate() {
+        let (images, mse) = (bucket.count / image.len(), bucket.value());
+        let error = mse.map_or("-".to_owned(), |mse| format!("{mse:.5}"));
+        table += &format!("{:>7} to {:<7} {images:>6} {error:>8}\n", from(b), from(b + 1) - 1);
+        rows.push(json!({ "from": from(b), "to": from(b + 1) - 1, "images": images, "mse": mse }));
     }
     print(&format!("{table}{:<18} {count:>6} {mse:>8.5}\n", "all"))?;
     let mut report = json!({
@@ -157,10 +160,8 @@ fn measure(
     count: usize,
     seed: u64,
 ) -> Result<[Mean; BUCKETS], Failure> {
-    // One image in each of `count` equal ranges of timesteps.
-    let mut rng = Rng::new(seed);
-    let mut timesteps: Vec<usize> = (0..count).map(|i| i * schedule.timesteps() / count).collect();
-    rng.shuffle(&mut timesteps);
+    let timesteps = timesteps(count, schedule.timesteps(), seed);
+    let mut rng = Rng::stream(seed, STREAM);
     let bar = progress(count)?;
     let mut buckets = [Mean::default(); BUCKETS];
     for first in (0..count).step_by(BATCH) {
@@ -177,6 +178,14 @@ fn measure(
     }
     bar.finish_and_clear();
     Ok(buckets)
+}
+
+/// The timesteps of the first `count` images, of `all`: u + i·φ modulo 1 with the golden ratio φ and u from the seed, which
+/// spreads any number of neighbours as evenly as can be, and does not depend on `count`.
+fn timesteps(count: usize, all: usize, seed: u64) -> Vec<usize> {
+    let golden = (5f64.sqrt() - 1.0) / 2.0;
+    let first = Rng::new(seed).uniform();
+    (0..count).map(|i| ((first + i as f64 * golden).fract() * all as f64) as usize).collect()
 }
 
 /// Σ (ε − ε̂)² of each image, noised to its timestep.
@@ -221,4 +230,23 @@ fn look(
     }
     let outputs = predictor.predict(&x_t, timesteps, &data::labels(dataset, indices))?;
     Ok((x_t, outputs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::timesteps;
+
+    #[test]
+    fn timesteps_are_spread_evenly_however_many_images_there_are() {
+        let whole = timesteps(10_000, 1000, 7);
+        for count in [10, 91, 1000, 10_000] {
+            let some = timesteps(count, 1000, 7);
+            assert_eq!(some, whole[..count], "images keep their timesteps");
+            let mut found = [0; 10];
+            some.iter().for_each(|t| found[t / 100] += 1);
+            assert!(found.iter().all(|&n| usize::abs_diff(n, count / 10) <= 2), "{found:?}");
+        }
+        assert_ne!(timesteps(10, 1000, 8), whole[..10]);
+        assert_eq!(timesteps(3, 1, 0), [0; 3]);
+    }
 }
