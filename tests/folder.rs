@@ -140,7 +140,7 @@ fn what_is_wrong_is_told_with_the_name_of_the_file() {
     fs::create_dir(folder.0.path().join("dogs")).expect("a folder");
     folder.refused(Split::Train, &["class folder", "dogs is empty"]);
     folder.write("dogs/rex.gif", b"GIF89a");
-    folder.refused(Split::Train, &["rex.gif", "neither PNG nor JPEG"]);
+    folder.refused(Split::Train, &["rex.gif", "no file in PNG or JPEG format"]);
     fs::rename(folder.0.path().join("dogs/rex.gif"), folder.0.path().join("dogs/rex.png")).expect("a new name");
     let images = folder.open(Split::Train).expect("listed but not decoded");
     for error in [images.load([4, 4], 3).map(drop), images.survey().map(drop)] {
@@ -170,8 +170,38 @@ fn what_is_wrong_is_told_with_the_name_of_the_file() {
         folder.picture(&format!("train/cats/{i}.png"), [1; 3]);
         folder.picture(&format!("test/cats/{i}.png"), [1; 3]);
     }
+    folder.refused(Split::Train, &["cats lies beside train/ and test/", "take it out"]);
+    fs::remove_dir_all(folder.0.path().join("cats")).expect("it was there");
     folder.picture("test/cats/kittens/1.png", [1; 3]);
     folder.refused(Split::Test, &["test/cats/kittens is a folder"]);
+}
+
+/// Links to nowhere are no empty folders, nobody waits for a pipe, and names are text.
+#[cfg(unix)]
+#[test]
+fn what_is_neither_a_folder_nor_a_file_is_told() {
+    use std::{ffi::OsStr, os::unix};
+    let folder = Folder::new();
+    folder.picture("cats/1.png", [1; 3]);
+    let place = |name: &str| folder.0.path().join(name);
+    unix::fs::symlink("nowhere", place("dogs")).expect("a link");
+    folder.refused(Split::Train, &["dogs cannot be read"]);
+    fs::remove_file(place("dogs")).expect("it was there");
+    let status = std::process::Command::new("mkfifo").arg(place("cats/2.png")).status();
+    assert!(status.is_ok_and(|status| status.success()), "there is a pipe");
+    folder.refused(Split::Train, &["cats/2.png is no file"]);
+    fs::remove_file(place("cats/2.png")).expect("it was there");
+    fs::set_permissions(place("cats/1.png"), unix::fs::PermissionsExt::from_mode(0o000)).expect("mine");
+    // Root may read everything.
+    if fs::read(place("cats/1.png")).is_err() {
+        let text = folder.open(Split::Train).expect("listed").load([4, 4], 3).expect_err("closed").to_string();
+        assert!(text.contains("cats/1.png cannot be read"), "{text}");
+    }
+    // Not every file system takes such a name.
+    let odd = place("").join(<OsStr as unix::ffi::OsStrExt>::from_bytes(b"\xff"));
+    if fs::rename(place("cats"), odd).is_ok() {
+        folder.refused(Split::Train, &["no Unicode text"]);
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ pub enum DataError {
         reason: String,
     },
     /// A picture in a format that is not read.
-    #[error("{file} is neither PNG nor JPEG: convert it or take it out")]
+    #[error("{file} is no file in PNG or JPEG format: convert it or take it out")]
     Format {
         /// The file.
         file: String,
@@ -114,6 +114,16 @@ pub enum DataError {
         directory: String,
         /// "training images" or "test images".
         what: &'static str,
+    },
+    /// Too few pictures for one of each `every` to be kept back.
+    #[error(
+        "{directory} holds no test images: of {every} pictures of a class one is kept back, and no class has so many"
+    )]
+    TooFew {
+        /// The folder.
+        directory: String,
+        /// Of so many pictures one is a test picture.
+        every: usize,
     },
     /// A class without pictures.
     #[error("the class folder {directory} is empty: expected PNG or JPEG files in it")]
@@ -140,6 +150,18 @@ pub enum DataError {
         found: &'static str,
         /// The one that is not.
         missing: &'static str,
+    },
+    /// A folder beside the two halves of a data set.
+    #[error("{directory} lies beside train/ and test/, and would be passed over: move it into them, or take it out")]
+    Third {
+        /// The folder.
+        directory: String,
+    },
+    /// The name of a class that is no text.
+    #[error("the name of the class folder {directory} is no Unicode text: rename it")]
+    ClassName {
+        /// The folder, as far as it can be shown.
+        directory: String,
     },
     /// Pictures that belong to no class beside folders that are classes.
     #[error("{file} lies beside the class folders: move it into one of them, or take it out")]
@@ -172,6 +194,14 @@ pub enum DataError {
         found: usize,
         /// What the model or the format of the labels allows.
         max: usize,
+    },
+    /// A class that goes by the name of another.
+    #[error("{file} calls two classes {name:?}, expected a name for each")]
+    SameName {
+        /// The file.
+        file: String,
+        /// The name.
+        name: String,
     },
     /// Names of classes that do not fit the labels.
     #[error("{file} has {found} names for {expected} classes, expected one a line")]

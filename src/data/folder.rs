@@ -41,6 +41,7 @@ impl ImageFolder {
     pub fn open(directory: &Path, split: Split) -> Result<Self, DataError> {
         let [train, test] = ["train", "test"].map(|half| directory.join(half));
         if train.is_dir() && test.is_dir() {
+            no_third(directory)?;
             let half = Self::list(&train, "training images")?;
             if split == Split::Train {
                 return Ok(half);
@@ -59,8 +60,7 @@ impl ImageFolder {
             count.is_multiple_of(TEST_EVERY) == (split == Split::Test)
         });
         if folder.files.is_empty() {
-            let what = "test images, since no class has 20 pictures, of which one would be kept back for tests";
-            return Err(DataError::NoPictures { directory: directory.display().to_string(), what });
+            return Err(DataError::TooFew { directory: directory.display().to_string(), every: TEST_EVERY });
         }
         Ok(folder)
     }
@@ -82,7 +82,8 @@ impl ImageFolder {
         }
         for (label, folder) in folders.into_iter().enumerate() {
             let (nested, pictures) = entries(&folder)?;
-            let class = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let class = folder.file_name().unwrap_or_default().to_str().map(str::to_owned);
+            let class = class.ok_or_else(|| DataError::ClassName { directory: folder.display().to_string() })?;
             if let Some(nested) = nested.first() {
                 return Err(DataError::Nested { directory: nested.display().to_string(), class });
             }
@@ -183,6 +184,15 @@ fn one_half(directory: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
+/// Refuses a folder with two halves and something else, which would be neither.
+fn no_third(directory: &Path) -> Result<(), DataError> {
+    let (folders, _) = entries(directory)?;
+    match folders.iter().find(|path| !HALVES.iter().any(|half| path.ends_with(half))) {
+        None => Ok(()),
+        Some(third) => Err(DataError::Third { directory: third.display().to_string() }),
+    }
+}
+
 /// The sub-folders and the pictures in a folder, sorted; hidden entries and files of other kinds are passed over.
 fn entries(directory: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
     let failed = |source| DataError::Io { file: directory.display().to_string(), source };
@@ -190,12 +200,19 @@ fn entries(directory: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> 
     let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     paths.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
     paths.sort();
-    let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
-    let mut pictures = Vec::new();
-    for path in files {
+    let (mut folders, mut pictures) = (Vec::new(), Vec::new());
+    for path in paths {
+        // A link to nowhere may have been a class.
+        let kind = fs::metadata(&path).map_err(|source| DataError::Io { file: path.display().to_string(), source })?;
+        if kind.is_dir() {
+            folders.push(path);
+            continue;
+        }
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         match extension.as_deref() {
-            Some("png" | "jpg" | "jpeg") => pictures.push(path),
+            Some("png" | "jpg" | "jpeg") if kind.is_file() => pictures.push(path),
+            // Whoever reads a pipe waits.
+            Some("png" | "jpg" | "jpeg") => return Err(DataError::Format { file: path.display().to_string() }),
             Some("gif" | "webp" | "bmp" | "tif" | "tiff" | "avif" | "heic" | "svg") => {
                 return Err(DataError::Format { file: path.display().to_string() });
             }

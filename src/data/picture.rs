@@ -21,7 +21,7 @@ pub(super) fn probe(path: &Path) -> Result<([usize; 2], bool), DataError> {
         };
         Ok((size.map(|side| side as usize), !decoder.color_type().has_color()))
     };
-    header().map_err(|error| undecodable(path, &error))
+    header().map_err(|error| undecodable(path, error))
 }
 
 /// The bytes `[H, W, C]` of a picture of any size, C = 1 or 3.
@@ -33,7 +33,7 @@ pub(super) fn load(path: &Path, size: [usize; 2], channels: usize) -> Result<Vec
         image.apply_orientation(orientation);
         Ok(image)
     };
-    let image = decode().map_err(|error| undecodable(path, &error))?;
+    let image = decode().map_err(|error| undecodable(path, error))?;
     let fitted = fit(&on_white(&image), size);
     Ok(if channels == 1 { DynamicImage::from(fitted).into_luma8().into_raw() } else { fitted.into_raw() })
 }
@@ -48,8 +48,18 @@ fn open(path: &Path) -> ImageResult<impl ImageDecoder> {
     reader.into_decoder()
 }
 
-fn undecodable(path: &Path, error: &image::ImageError) -> DataError {
-    DataError::Picture { file: path.display().to_string(), reason: error.to_string() }
+/// What is wrong with a picture: that it is none, or that it could not be read at all.
+fn undecodable(path: &Path, error: image::ImageError) -> DataError {
+    let file = path.display().to_string();
+    match error {
+        // A decoder that comes to the end of a file says so without a number of the system's.
+        image::ImageError::IoError(source) if source.raw_os_error().is_some() => DataError::Io { file, source },
+        image::ImageError::Limits(_) => {
+            let reason = format!("expected at most {MAX_SIDE} pixels a side, and no more than memory holds");
+            DataError::Picture { file, reason }
+        }
+        error => DataError::Picture { file, reason: error.to_string() },
+    }
 }
 
 /// What is transparent becomes white; must happen before resizing, which would mix in colours that nobody sees.
