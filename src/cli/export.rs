@@ -5,6 +5,7 @@ use super::train::RUN_FILE;
 use super::{Failure, keep_inputs};
 use crate::checkpoint::{self, Checkpoint, Dtype, WEIGHTS_FILE};
 use crate::engine::Engine;
+use crate::model::config::CONFIG_FILE;
 use crate::model::step::prediction;
 use crate::rng::Rng;
 use crate::tensor::Shape;
@@ -16,9 +17,9 @@ use std::path::PathBuf;
 ///
 /// F16 halves the size; the change this makes in the prediction for noise is measured and printed. Everything else of the
 /// model stays: both configs, the class names, the label that means none. (Whatever type a folder has, networks compute
-/// in F32.)
+/// in F32.) A model that is there already is not replaced without --replace.
 ///
-/// Example: noisette export --weights runs/digits --out weights/digits --dtype f16
+/// Example: noisette export --weights runs/digits --out weights/mine --dtype f16
 #[derive(clap::Args)]
 pub struct Args {
     /// Diffusers folder with the model.
@@ -30,6 +31,9 @@ pub struct Args {
     /// Type of the numbers.
     #[arg(long)]
     dtype: Target,
+    /// Write over the model in --out.
+    #[arg(long)]
+    replace: bool,
 }
 
 /// A type on the command line.
@@ -46,6 +50,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     keep_inputs(&[&args.weights], &args.out.join(WEIGHTS_FILE))?;
     if args.out.join(RUN_FILE).exists() {
         return Err(format!("{} is the folder of a training run: choose another --out", args.out.display()).into());
+    }
+    if let Some(file) = [WEIGHTS_FILE, CONFIG_FILE].iter().find(|file| !args.replace && args.out.join(file).exists()) {
+        let out = args.out.display();
+        return Err(format!("{out} has a {file} already: choose another --out, or write over it with --replace").into());
     }
     let checkpoint = checkpoint::read_dir(&args.weights)?;
     let [h, w] = checkpoint.config.sample_size;

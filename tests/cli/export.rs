@@ -29,6 +29,15 @@ fn export_keeps_everything_but_the_precision() {
             assert!(relative(found, values) <= limit, "{name}");
         }
     }
+    // A model is not replaced by a slip of the hand.
+    let [again, weights] = [folder.text("f16"), golden_dir("rgb")];
+    let before = fs::read(folder.path("f16").join(checkpoint::WEIGHTS_FILE)).expect("the weights");
+    let export = format!("export --weights {weights} --out {again} --dtype f16");
+    fail(&export, &["has a diffusion_pytorch_model.safetensors already", "--replace"]);
+    assert!(fs::read(folder.path("f16").join(checkpoint::WEIGHTS_FILE)).is_ok_and(|now| now == before));
+    succeed(&format!("{export} --replace"));
+    assert_eq!(checkpoint::read_dir(&again).expect("the other model").config.channels, 3);
+
     // What does not fit together is not passed on.
     let broken = folder.path("broken");
     fs::create_dir(&broken).expect("a folder");
