@@ -99,7 +99,7 @@ pub enum PlaygroundError {
     },
     /// The computation left the real numbers.
     #[error(
-        "the network's output at timestep {timestep} is not finite; the weights do not fit, or the engine is faulty"
+        "the network's output at timestep {timestep} is not finite; the weights are those of a failed training, or the engine is faulty"
     )]
     NotFinite {
         /// Where.

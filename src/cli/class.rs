@@ -24,12 +24,13 @@ pub fn classes(config: &UnetConfig, asked: Option<&str>, count: usize) -> Result
     }
 }
 
-/// The label meant: its number if there is such a one, else that of a name, in capitals or not.
+/// The label meant: that of the name, else the number, else that of the name in capitals or not. Names come first, since
+/// those of a folder's classes may be numbers in another order: 0, 1, 10, 11, 2.
 fn label(config: &UnetConfig, text: &str) -> Option<usize> {
-    let number = text.parse().ok().filter(|&label| label < config.num_class_embeds.unwrap_or(0));
+    let number = || text.parse().ok().filter(|&label| label < config.num_class_embeds.unwrap_or(0));
     let place = |same: &dyn Fn(&str) -> bool| config.class_names.iter().position(|name| same(name));
     let lower = text.to_lowercase();
-    number.or_else(|| place(&|name| name == text)).or_else(|| place(&|name| name.to_lowercase() == lower))
+    place(&|name| name == text).or_else(number).or_else(|| place(&|name| name.to_lowercase() == lower))
 }
 
 fn unknown(config: &UnetConfig, text: &str, known: &[usize]) -> String {
@@ -63,9 +64,10 @@ mod tests {
         for (text, label) in [("0", 0), ("coat", 1), ("COAT", 0), ("ankle boot", 2), ("Ankle boot", 2)] {
             assert_eq!(classes(&clothes, Some(text), 2).unwrap(), [Some(label); 2], "{text}");
         }
-        // A number is a label first.
-        assert_eq!(classes(&of(["2", "1", "7"]), Some("2"), 1).unwrap(), [Some(2)]);
+        // A number is a name first.
+        assert_eq!(classes(&of(["2", "1", "7"]), Some("2"), 1).unwrap(), [Some(0)]);
         assert_eq!(classes(&of(["2", "1", "7"]), Some("7"), 1).unwrap(), [Some(2)]);
+        assert_eq!(classes(&of(["2", "1", "7"]), Some("0"), 1).unwrap(), [Some(0)]);
         assert_eq!(classes(&clothes, Some("none"), 1).unwrap(), [None]);
         assert_eq!(classes(&clothes, None, 4).unwrap(), [Some(0), Some(1), Some(2), Some(0)]);
     }

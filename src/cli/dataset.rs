@@ -4,8 +4,8 @@ use super::Failure;
 use crate::data::{self, DataError, Dataset, ImageFolder, Split};
 use crate::model::config::UnetConfig;
 use serde_json::Value;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 /// File beside IDX files with the name of each class on a line of its own.
 pub const NAMES_FILE: &str = "class-names.txt";
@@ -14,26 +14,54 @@ const SIZE: usize = 32;
 
 /// One half of a data set, which must suit the model. A folder of pictures is made to.
 pub fn load_data(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset, Failure> {
-    // The label that means none is the model's, not the data's.
-    let classes = config.num_class_embeds.map_or(256, |rows| rows - usize::from(config.null_class.is_some()));
+    let dataset = load_half(dir, config, split)?;
+    match config.null_class.filter(|&none| dataset.labels.iter().any(|&label| usize::from(label) == none)) {
+        None => Ok(dataset),
+        Some(none) => {
+            let dir = dir.display();
+            Err(format!("{dir} has pictures of class {none}, which is the model's label that means none").into())
+        }
+    }
+}
+
+/// Finds out, without decoding pictures, whether there are test data for a model.
+pub fn check_test_half(dir: &Path, config: &UnetConfig) -> Result<(), Failure> {
+    match data::is_idx(dir) {
+        true => load_data(dir, config, Split::Test).map(drop),
+        false => open_folder(dir, config, Split::Test).map(drop),
+    }
+}
+
+fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset, Failure> {
     let ([h, w], c) = (config.sample_size, config.channels);
     check_folder(dir)?;
     if !data::is_idx(dir) && is_folder_of_pictures(dir) {
-        if !matches!(c, 1 | 3) {
-            return Err(format!("the model takes {c} channels, pictures have 1 or 3").into());
-        }
-        let mut folder = ImageFolder::open(dir, split)?;
-        if config.num_class_embeds.is_some() {
-            suit_classes(dir, &mut folder, config, classes)?;
-        }
-        return Ok(folder.load([h, w], c)?);
+        return Ok(open_folder(dir, config, split)?.load([h, w], c)?);
     }
-    let dataset = data::load_idx_classes(dir, split, classes)?;
+    let dataset = data::load_idx_classes(dir, split, data_classes(config))?;
     if (dataset.height, dataset.width, dataset.channels) != (h, w, c) {
         let (dh, dw, dc) = (dataset.height, dataset.width, dataset.channels);
         return Err(format!("{} has {dh}×{dw}×{dc} images, the model takes {h}×{w}×{c}", dir.display()).into());
     }
     Ok(dataset)
+}
+
+/// One half of a folder of pictures, its classes numbered as the model does.
+fn open_folder(dir: &Path, config: &UnetConfig, split: Split) -> Result<ImageFolder, Failure> {
+    let channels = config.channels;
+    if !matches!(channels, 1 | 3) {
+        return Err(format!("the model takes {channels} channels, pictures have 1 or 3").into());
+    }
+    let mut folder = ImageFolder::open(dir, split)?;
+    if config.num_class_embeds.is_some() {
+        suit_classes(dir, &mut folder, config, data_classes(config))?;
+    }
+    Ok(folder)
+}
+
+/// How many classes data may have: the label that means none is the model's, not the data's.
+fn data_classes(config: &UnetConfig) -> usize {
+    config.num_class_embeds.map_or(256, |rows| rows - usize::from(config.null_class.is_some()))
 }
 
 fn check_folder(dir: &Path) -> Result<(), Failure> {
@@ -116,12 +144,21 @@ fn names_of(dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
 /// The names in the file beside a data set in IDX format, if there is one: for all of its labels, and at most `classes`.
 pub fn written_names(dir: &Path, dataset: &Dataset, classes: usize) -> Result<Option<Vec<String>>, Failure> {
     let path = dir.join(NAMES_FILE);
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot read {}: {error}", path.display()).into()),
+    };
+    // Some editors begin a file with a mark.
+    let text = text.trim_start_matches('\u{feff}');
     let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     let (found, labelled) = (names.len(), labelled(dataset));
     if found < labelled || found > classes {
         let (file, expected) = (path.display().to_string(), if found < labelled { labelled } else { classes });
         return Err(DataError::Names { file, found, expected }.into());
+    }
+    if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        return Err(DataError::SameName { file: path.display().to_string(), name: name.clone() }.into());
     }
     Ok(Some(names))
 }

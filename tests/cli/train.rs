@@ -230,3 +230,52 @@ fn names_of_classes_belong_to_the_data() {
     succeed(&format!("train --data {clothes_data} --out {} --engine cpu --resume --steps 2", folder.text("told")));
     assert_eq!(checkpoint::read_dir(folder.path("told")).expect("a model").config.class_names, words);
 }
+
+/// Weights that have become useless are nothing to go back to.
+#[test]
+fn a_ruined_run_is_told_where_to_go_back_to() {
+    let folder = Folder::new();
+    let data = folder.data(20);
+    let out = folder.text("run");
+    let train = format!("train --data {data} --engine cpu --batch 2 --steps 30 --set warmup=0 --lr 1e30 {SMALL}");
+    // The run as it was before the first step.
+    fail(&format!("{train} --out {out}"), &["at step 2 the", "timestep", &format!("for example with --from {out}")]);
+    // What was kept after the step that ruined the weights is as bad.
+    fail(&format!("{train} --out {out}2 --set checkpoint_every=1"), &["at step 2 the", "none was saved before"]);
+    let from = format!("train --data {data} --engine cpu --batch 2 --steps 2 --from");
+    fail(&format!("{from} {out}2/checkpoints/step-000001 --out {out}3"), &["at the first step", "are no good"]);
+    succeed(&format!("{from} {out} --out {out}4"));
+}
+
+/// A run that could not be measured afterwards says so before it begins.
+#[test]
+fn data_without_a_test_half_are_told_before_the_run() {
+    let folder = Folder::new();
+    let data = folder.data(20);
+    let train = |name: &str, arguments: &str| {
+        let out = folder.text(name);
+        succeed(&format!("train --data {data} --out {out} --engine cpu --batch 1 --steps 1 {SMALL} {arguments}")).stderr
+    };
+    let said = "evaluate will not be able to measure this model";
+    assert!(!train("whole", "").contains(said));
+    fs::remove_file(folder.path("t10k-labels-idx1-ubyte")).expect("it was there");
+    let text = train("half", "");
+    assert!(text.contains(said) && text.contains("holds no test labels"), "{text}");
+    let none = format!("train --data {data} --out {} --engine cpu --steps 1 {SMALL}", folder.text("never"));
+    fail(&format!("{none} --set net._null_class=3"), &["pictures of class 3", "label that means none"]);
+}
+
+#[test]
+fn names_in_a_file_are_all_different_and_text() {
+    let folder = Folder::new();
+    let data = folder.data(20);
+    let train = format!("train --data {data} --out {} --engine cpu --batch 1 --steps 1 {SMALL}", folder.text("run"));
+    let write = |contents: &[u8]| fs::write(folder.path("class-names.txt"), contents).expect("it can be written");
+    write(b"\xe9t\xe9\n");
+    fail(&train, &["cannot read", "class-names.txt"]);
+    write(b"a\nb\nc\nd\ne\nf\ng\nh\ni\nb\n");
+    fail(&train, &["class-names.txt calls two classes \"b\""]);
+    write("\u{feff}a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n".as_bytes());
+    succeed(&train);
+    assert_eq!(checkpoint::read_dir(folder.path("run")).expect("a model").config.class_names[0], "a");
+}

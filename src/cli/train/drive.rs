@@ -43,7 +43,7 @@ pub fn drive(
     let mut x_0 = vec![0.0; batch * dataset.image_len()];
     // Before the first step, so that a full disk or a folder one may not write to is known before the work.
     run.tidy();
-    run.save(trainer, &progress)?;
+    run.write(&run.files(trainer, &progress)?)?;
     run.forget_after(progress.step)?;
     let mut metrics = Metrics::open(&run.dir, progress.step, run.recipe.scheduler.num_train_timesteps, batch)?;
     draw_losses(run)?;
@@ -51,6 +51,7 @@ pub fn drive(
     let bar = ProgressBar::new(options.steps).with_position(trainer.step_count());
     bar.set_style(ProgressStyle::with_template("{bar:32} {pos}/{len} steps, {msg}, {eta} left")?);
     let (mut taken, mut busy) = (0, 0.0);
+    let mut written = trainer.step_count();
     let mut saved = Instant::now();
     let mut smooth = None;
     while trainer.step_count() < options.steps && !stop.load(Ordering::Relaxed) {
@@ -58,7 +59,7 @@ pub fn drive(
         let indices = batches.next_batch(batch);
         data::fill_x0(dataset, &indices, &mut x_0);
         let step = pollster::block_on(trainer.step(&x_0, &data::labels(dataset, &indices)));
-        let report = step.map_err(|error| advised(run, trainer, error))?;
+        let report = step.map_err(|error| advised(run, trainer.step_count(), written, error))?;
         let seconds = started.elapsed().as_secs_f64();
         (taken, busy) = (taken + 1, busy + seconds);
         progress.step = report.step;
@@ -77,10 +78,8 @@ pub fn drive(
         }
         let keep = is_due(report.step, run.recipe.checkpoint_every);
         if keep || saved.elapsed() > SAVE_EVERY {
-            let files = save(run, trainer, &progress)?;
-            if keep {
-                run.keep(report.step, &files)?;
-            }
+            save(run, trainer, &progress, keep)?;
+            written = report.step;
             saved = Instant::now();
             if bar.is_hidden() {
                 // Nobody sees a bar: a line now and then for whoever reads the output later.
@@ -89,7 +88,7 @@ pub fn drive(
             }
         }
     }
-    save(run, trainer, &progress)?;
+    save(run, trainer, &progress, false)?;
     bar.abandon();
     say!("saved {} after {} of {}", run.dir.display(), steps(progress.step), options.steps);
     Ok(if progress.step < options.steps { End::Interrupted } else { End::Done })
@@ -99,11 +98,14 @@ fn is_due(step: u64, every: u64) -> bool {
     every > 0 && step.is_multiple_of(every)
 }
 
-/// Saves the run and draws its losses so far.
-fn save(run: &RunFolder, trainer: &mut Trainer, progress: &Progress) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-    let files = run.save(trainer, progress)?;
-    draw_losses(run)?;
-    Ok(files)
+/// Saves the run, for good if it is to `keep` this step, and draws its losses so far.
+fn save(run: &RunFolder, trainer: &mut Trainer, progress: &Progress, keep: bool) -> Result<(), Failure> {
+    let files = run.files(trainer, progress)?;
+    if keep {
+        run.keep(progress.step, &files)?;
+    }
+    run.write(&files)?;
+    draw_losses(run)
 }
 
 fn draw_losses(run: &RunFolder) -> Result<(), Failure> {
@@ -111,13 +113,17 @@ fn draw_losses(run: &RunFolder) -> Result<(), Failure> {
     Ok(checkpoint::replace_files(&run.dir, &[(PLOT_FILE.to_owned(), plot.into_bytes())])?)
 }
 
-/// An error that ends a run, with the place to go back to.
-fn advised(run: &RunFolder, trainer: &Trainer, error: TrainError) -> Failure {
+/// An error that ends a run after step `last`, with the place to go back to; the run was `saved` last after that step.
+fn advised(run: &RunFolder, last: u64, saved: u64, error: TrainError) -> Failure {
     match error {
-        TrainError::NotFinite { .. } => {
-            let place = run.last_good(trainer.step_count() + 1);
-            format!("{error}, for example with --from {}", place.display()).into()
+        // Of weights that were ruined before, no learning rate makes anything.
+        TrainError::NotFinite { what, value, .. } if last == 0 => {
+            format!("the {what} is {value} at the first step: the weights that the run starts from are no good").into()
         }
+        TrainError::NotFinite { .. } => match run.last_good(last, saved) {
+            Some(place) => format!("{error}, for example with --from {}", place.display()).into(),
+            None => format!("{error}; none was saved before the weights were ruined, so begin anew").into(),
+        },
         error => error.into(),
     }
 }

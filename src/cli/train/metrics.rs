@@ -60,9 +60,14 @@ impl Metrics {
     }
 }
 
+/// The lines so far; those that are no text, which a disk may have made of them, are no lines of this program's either.
+fn read(dir: &Path) -> Option<String> {
+    Some(String::from_utf8_lossy(&fs::read(dir.join(METRICS_FILE)).ok()?).into_owned())
+}
+
 /// Takes lines out of the metrics that come after `step`: a run that was killed had gone on after its last checkpoint.
 fn forget_after(dir: &Path, step: u64) -> Result<(), super::Failure> {
-    let Ok(text) = fs::read_to_string(dir.join(METRICS_FILE)) else { return Ok(()) };
+    let Some(text) = read(dir) else { return Ok(()) };
     let is_before = |line: &&str| {
         let value: Option<Value> = serde_json::from_str(line).ok();
         value.and_then(|value| value["step"].as_u64()).is_some_and(|s| s <= step)
@@ -76,7 +81,7 @@ fn forget_after(dir: &Path, step: u64) -> Result<(), super::Failure> {
 
 /// Step and loss of every line.
 pub fn losses(dir: &Path) -> Vec<(u64, f64)> {
-    let text = fs::read_to_string(dir.join(METRICS_FILE)).unwrap_or_default();
+    let text = read(dir).unwrap_or_default();
     let point = |line: &str| {
         let value: Value = serde_json::from_str(line).ok()?;
         Some((value["step"].as_u64()?, value["loss"].as_f64()?))

@@ -41,8 +41,9 @@ const INTERRUPTED: u8 = 130;
 ///
 /// OUT is a model at all times: it is saved at once, every two minutes, on Ctrl-C or SIGTERM, and at the end. Beside the
 /// model lie metrics.jsonl, loss.svg, samples/ (from the same noise each time; the weights at the left, their average at the right)
-/// and checkpoints/ to go back to. --resume goes on with exactly the losses of an unbroken run. One process at a time trains
-/// in a folder; an interrupted one ends with status 130.
+/// and checkpoints/ to go back to. --resume goes on with exactly the losses of an unbroken run; with a larger --steps the
+/// cosine becomes longer, too, so that the learning rate of a finished run rises once more. One process at a time trains in a
+/// folder; an interrupted one ends with status 130.
 ///
 /// Example: noisette train --data data/mnist --out runs/digits --steps 5000 --set loss=l1 --set min_snr_gamma=5
 #[derive(clap::Args)]
@@ -116,14 +117,39 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match drive::drive(&engine, &folder, &data, &mut trainer, progress)? {
         End::Done => Ok(ExitCode::SUCCESS),
         End::Interrupted => {
-            let (data, out) = (args.data.display(), args.out.display());
-            say!("interrupted; to go on: noisette train --data {data} --out {out} --resume");
+            let [data, out] = [&args.data, &args.out].map(|path| quoted(&path.display().to_string()));
+            let engine = if args.engine == Choice::Auto { "" } else { &format!(" --engine {}", description.engine) };
+            say!("interrupted; to go on: noisette train --data {data} --out {out}{engine} --resume");
             Ok(ExitCode::from(INTERRUPTED))
         }
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=\\".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
 /// A number of steps in words.
 fn steps(count: u64) -> String {
     format!("{count} step{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_take_them_apart() {
+        for (word, expected) in
+            [("runs/a-1", "runs/a-1"), ("été", "été"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 }

@@ -28,7 +28,7 @@ const WORDS: [(&str, &str); 26] = [
         "label_dropout",
         "The data.\n# Share of labels replaced by the one that means none, which guidance needs; at 0 there is none.",
     ),
-    ("horizontal_flip", "Whether every other image is mirrored: not for digits or letters."),
+    ("horizontal_flip", "Whether images are mirrored, by chance every other one: not for digits or letters."),
     ("loss", "What is learned.\n# l2 (squares) or l1 (absolute values)."),
     (
         "min_snr_gamma",

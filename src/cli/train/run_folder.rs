@@ -26,6 +26,9 @@ const PARTIAL: &str = ".partial";
 const FILES: [&str; 8] =
     [CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, RECIPE_FILE, RUN_FILE, STATE_FILE, METRICS_FILE, PLOT_FILE];
 
+/// Names and contents.
+pub type Files = Vec<(String, Vec<u8>)>;
+
 /// How far a run got.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,8 +121,8 @@ impl RunFolder {
         trainer.restore(progress.step, find).map_err(|error| super::super::in_file(&path, error.into()))
     }
 
-    /// Replaces the run's files, all or none. Returns them.
-    pub fn save(&self, trainer: &mut Trainer, progress: &Progress) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    /// The files of the run as it is now: their names and contents.
+    pub fn files(&self, trainer: &mut Trainer, progress: &Progress) -> Result<Files, Failure> {
         let averaged = pollster::block_on(trainer.weights(true))?;
         let tensors = checkpoint::store_parameters(trainer.parameters(), &averaged);
         let mut files = Checkpoint { tensors, ..self.checkpoint.clone() }.to_files(Dtype::F32)?;
@@ -135,11 +138,16 @@ impl RunFolder {
         files.push((RUN_FILE.to_owned(), serde_json::to_vec_pretty(&progress)?));
         // Last, since it says which step all belong to.
         files.push((STATE_FILE.to_owned(), state.to_bytes(Dtype::F32)?));
-        checkpoint::replace_files(&self.dir, &files)?;
         Ok(files)
     }
 
-    /// Keeps the files of this step, and of the checkpoints kept before only the last ones up to it.
+    /// Replaces the run's files, all or none.
+    pub fn write(&self, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
+        Ok(checkpoint::replace_files(&self.dir, files)?)
+    }
+
+    /// Keeps the files of this step, and of the checkpoints kept before only the last ones up to it. Before
+    /// [`RunFolder::write`]: a run that is killed between the two goes on from an earlier step, and keeps them again.
     pub fn keep(&self, step: u64, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
         let place = Self::kept(&self.dir, step);
         let failed = |e: std::io::Error| format!("cannot write {}: {e}", place.display());
@@ -166,7 +174,11 @@ impl RunFolder {
     /// The steps of the checkpoints that are kept, in order.
     pub fn list(dir: &Path) -> Vec<u64> {
         let entries = fs::read_dir(dir.join(CHECKPOINTS)).into_iter().flatten().flatten();
-        let step = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok();
+        let step = |entry: fs::DirEntry| -> Option<u64> {
+            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+            // Not somebody's step-5, which is step-000005 here.
+            (Self::kept(dir, step).file_name() == Some(&entry.file_name())).then_some(step)
+        };
         let mut steps: Vec<u64> = entries.filter_map(step).collect();
         steps.sort_unstable();
         steps
@@ -198,10 +210,14 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Where to go back to: the last checkpoint that was kept before a step, else the run as it was saved last.
-    pub fn last_good(&self, step: u64) -> PathBuf {
-        let kept = Self::list(&self.dir).into_iter().rfind(|&kept| kept < step);
-        kept.map_or_else(|| self.dir.clone(), |kept| Self::kept(&self.dir, kept))
+    /// Where to go back to when the weights after step `last` give no number: the last checkpoint that was kept before, or
+    /// the run as it was `saved`, if that was before, too.
+    pub fn last_good(&self, last: u64, saved: u64) -> Option<PathBuf> {
+        let kept = Self::list(&self.dir).into_iter().rfind(|&kept| kept < last);
+        match kept.filter(|&kept| kept >= saved || saved >= last) {
+            Some(kept) => Some(Self::kept(&self.dir, kept)),
+            None => (saved < last).then(|| self.dir.clone()),
+        }
     }
 }
 

@@ -57,6 +57,9 @@ impl Start {
             return Err(format!("{dir} is not what the run was trained on: expected {expected}, found {found}").into());
         }
         progress.data = Some(found);
+        if let Err(error) = dataset::check_test_half(&args.data, &checkpoint.config) {
+            say!("evaluate will not be able to measure this model with these data: {error}");
+        }
         if let Some(from) = args.from.as_ref().filter(|_| given.net("_class_names").is_none()) {
             recipe.net.class_names = labels::names(&recipe.net, from, &args.data, &data)?;
             checkpoint.config.class_names = recipe.net.class_names.clone();
@@ -107,14 +110,22 @@ fn resumed(args: &Args, given: &Given) -> Result<Parts, Failure> {
     Ok((checkpoint, recipe, Progress { options: None, ..progress }, Some(source)))
 }
 
+/// The place of a file or folder that need not be there yet, without links.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there =
+        path.ancestors().find_map(|above| Some((fs::canonicalize(above).ok()?, path.strip_prefix(above).ok()?)));
+    there.map_or_else(|| path.clone(), |(above, rest)| above.join(rest))
+}
+
 /// A new run.
 fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
     let out = args.out.display();
     refuse_a_model(&args.out)?;
     // A run has pictures of its own, which would be data the next time.
     if !data::is_idx(&args.data)
-        && let (Ok(data), Ok(out_dir)) = (fs::canonicalize(&args.data), std::path::absolute(&args.out))
-        && (out_dir.starts_with(&data) || out_dir.starts_with(&args.data))
+        && let Ok(data) = fs::canonicalize(&args.data)
+        && real(&args.out).starts_with(data)
     {
         return Err(format!("{out} is inside {}: expected an --out outside the data", args.data.display()).into());
     }
