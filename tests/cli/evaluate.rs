@@ -55,6 +55,9 @@ fn evaluate_measures_every_test_image_once() {
         errors(&one).len() == 1 && errors(&two).len() == 2 && errors(&two).contains(&errors(&one)[0]),
         "{one} {two}"
     );
+    let thrice = report("h.json", "--engine cpu --images 1 --draws 3 --bound-images 0").1;
+    assert!(errors(&thrice).len() == 3 && errors(&thrice).contains(&errors(&one)[0]), "{one} {thrice}");
+    assert_eq!((&thrice["images"], &thrice["draws"]), (&Value::from(1), &Value::from(3)));
     assert_eq!(report("g.json", "--engine cpu --images 3").1["bits_per_dim"]["images"], 3);
     fail(&format!("evaluate --weights {weights} --data {data} --images 99"), &["--images is 99", "75 test images"]);
     fail(&format!("evaluate --weights {weights} --data {data} --bound-images 76"), &["--bound-images is 76"]);

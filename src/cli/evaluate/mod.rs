@@ -27,7 +27,7 @@ const STREAM: u64 = 2;
 /// Measure the error of the predicted noise on the test images of a data set.
 ///
 /// Every test image is noised once, to a timestep and with noise that depend on --seed and the image's place alone, so that
-/// two models are measured alike; timesteps are spread evenly. The figure is the mean of (noise - predicted noise)^2 over
+/// two models are measured alike; timesteps are spread evenly. Of few images --draws makes more, with other timesteps and noise. The figure is the mean of (noise - predicted noise)^2 over
 /// all images and pixels, and over those in each tenth of the timesteps. A model with classes is told each image's class.
 ///
 /// Then the bound on the likelihood in bits per dimension (Ho et al. 2020, equation 5): what L_T, the sum of L_(t-1) and L_0
@@ -49,6 +49,9 @@ pub struct Args {
     /// Take only this many images, the first ones.
     #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..))]
     images: Option<u64>,
+    /// How often each image is noised and measured.
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    draws: u64,
     /// Test images for the bound on the likelihood, the first ones; 0 leaves it out, 200 at most unless told otherwise.
     #[arg(long, allow_negative_numbers = true)]
     bound_images: Option<usize>,
@@ -100,8 +103,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let engine = open_engine(args.engine)?;
     let description = engine.describe();
     let image = Shape::new(1, dataset.height, dataset.width, dataset.channels);
-    let mut predictor = Predictor::new(&engine, &checkpoint, image, BATCH.min(count))?;
-    let buckets = measure(&mut predictor, &checkpoint, &schedule, &dataset, count, args.seed)?;
+    let noised = count * args.draws as usize;
+    let mut predictor = Predictor::new(&engine, &checkpoint, image, BATCH.min(noised))?;
+    let buckets = measure(&mut predictor, &checkpoint, &schedule, &dataset, count, noised, args.seed)?;
     let total = Mean::of(&buckets).value().filter(|mse| mse.is_finite());
     let mse = total.ok_or("the predictions are not finite: the weights are damaged, or the engine is")?;
     let mut table = "timesteps          images    error\n".to_owned();
@@ -114,10 +118,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
         table += &format!("{:>7} to {:<7} {images:>6} {error:>8}\n", from(b), from(b + 1) - 1);
         rows.push(json!({ "from": from(b), "to": from(b + 1) - 1, "images": images, "mse": mse }));
     }
-    print(&format!("{table}{:<18} {count:>6} {mse:>8.5}\n", "all"))?;
+    print(&format!("{table}{:<18} {noised:>6} {mse:>8.5}\n", "all"))?;
     let mut report = json!({
         "mse": mse,
         "images": count,
+        "draws": args.draws,
         "seed": args.seed,
         "engine": description.engine,
         "adapter": description.adapter,
@@ -151,21 +156,23 @@ fn progress(images: usize) -> Result<ProgressBar, Failure> {
     Ok(bar)
 }
 
-/// The squared error of the predicted noise on the first `count` images, by tenths of the timesteps.
+/// The squared error of the predicted noise on the first `count` images, by tenths of the timesteps, when `noised` are noised:
+/// all of them in order, and again from the first.
 fn measure(
     predictor: &mut Predictor,
     checkpoint: &Checkpoint,
     schedule: &Schedule,
     dataset: &Dataset,
     count: usize,
+    noised: usize,
     seed: u64,
 ) -> Result<[Mean; BUCKETS], Failure> {
-    let timesteps = timesteps(count, schedule.timesteps(), seed);
+    let timesteps = timesteps(noised, schedule.timesteps(), seed);
     let mut rng = Rng::stream(seed, STREAM);
-    let bar = progress(count)?;
+    let bar = progress(noised)?;
     let mut buckets = [Mean::default(); BUCKETS];
-    for first in (0..count).step_by(BATCH) {
-        let indices: Vec<usize> = (first..count.min(first + BATCH)).collect();
+    for first in (0..noised).step_by(BATCH) {
+        let indices: Vec<usize> = (first..noised.min(first + BATCH)).map(|i| i % count).collect();
         let times = &timesteps[first..first + indices.len()];
         let noise = rng.normals(indices.len() * dataset.image_len());
         let errors = squared_errors(predictor, checkpoint, schedule, dataset, &indices, times, &noise)?;
