@@ -143,7 +143,7 @@ data-fashion:
 		rm -r package dataset-fashion-mnist_*.deb
 		check "$$sums"
 	fi
-	printf '%s\n' T-shirt Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag 'Ankle boot' > class-names.txt
+	printf '%s\n' T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag 'Ankle boot' > class-names.txt
 	echo "Fashion-MNIST is in data/fashion"
 
 # Noto emoji (Google; pictures under Apache 2.0), 64×64, from the npm package emoji-datasource-google (MIT), a folder for each group.
