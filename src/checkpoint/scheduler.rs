@@ -1,7 +1,7 @@
 //! The configuration of a scheduler: diffusers' `DDPMScheduler` or `DDIMScheduler`, as scheduler_config.json describes it.
 
 use crate::diffusion::{
-    BetaSchedule, DiffusionError, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing, Variance,
+    BetaSchedule, Convention, DiffusionError, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing, Variance,
 };
 use crate::model::config::fields::Fields;
 use crate::model::config::{ConfigError, DIFFUSERS_VERSION};
@@ -135,6 +135,7 @@ impl SchedulerConfig {
             prediction: self.prediction_type,
             set_alpha_to_one: self.set_alpha_to_one,
             round_like_diffusers: true,
+            convention: Convention::Diffusers,
         }
     }
 

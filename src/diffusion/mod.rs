@@ -19,7 +19,7 @@ pub mod posterior;
 pub mod sampler;
 pub mod schedule;
 
-pub use sampler::{Prediction, Sampler, SamplerConfig, SamplerKind, Spacing, StepCoefficients, Variance};
+pub use sampler::{Convention, Prediction, Sampler, SamplerConfig, SamplerKind, Spacing, StepCoefficients, Variance};
 pub use schedule::{BetaSchedule, Schedule};
 
 use std::ops::{Add, Mul, Sub};

@@ -1,8 +1,7 @@
 //! The reverse process: which timesteps to visit, and what to do at each, as plain coefficients.
 //!
 //! Every step of every sampler here is the same three lines ([`StepCoefficients`]), linear but for one clamp, so that one
-//! kernel serves them all. Where diffusers and a paper differ in letter, diffusers is followed, so that its trajectories are
-//! ours: DDIM steps back to t − ⌊T/n⌋ whatever the list says, and keeps the model's own ε when x̂_0 is clipped.
+//! kernel serves them all. Where diffusers and a paper differ in letter, [`Convention`] says which of them is followed.
 
 use super::posterior::{Posterior, Reading};
 use super::{DiffusionError, Real, Schedule, named};
@@ -28,6 +27,20 @@ named! {
         Trailing = "trailing",
         /// Evenly from 0 to T−1.
         Linspace = "linspace",
+    }
+}
+
+named! {
+    /// Whose letter a sampler follows where diffusers departs from the papers. Both agree wherever the list of timesteps is
+    /// evenly spaced down to 0, nothing is clipped and `set_alpha_to_one` holds; DPM-Solver++ is the same in both.
+    Convention {
+        /// diffusers', so that its trajectories are ours: DDIM steps from t to t − ⌊T/n⌋ whatever the list says (or to ᾱ_0, or
+        /// short of x_0), and keeps the model's own ε when x̂_0 is clipped; DDPM draws noise in the last step too where the list
+        /// ends above 0, and rounds as `round_like_diffusers` says.
+        Diffusers = "diffusers",
+        /// The papers': from entry to entry of the list and from the last to x_0 itself (ᾱ = 1), without noise there. ε̂ is what
+        /// x_t holds beside the clipped x̂_0 (DDIM, equations 7 and 10), so that DDIM with η = 1 is DDPM clipped, too.
+        Paper = "paper",
     }
 }
 
@@ -72,10 +85,12 @@ pub struct SamplerConfig {
     pub variance: Variance,
     /// What the model's output means.
     pub prediction: Prediction,
-    /// What DDIM takes for ᾱ before timestep 0: 1 if true, else ᾱ_0. Others take 1.
+    /// What DDIM takes for ᾱ before timestep 0: 1 if true, else ᾱ_0. Others take 1, and so do all as [`Convention::Paper`].
     pub set_alpha_to_one: bool,
-    /// Whether DDPM's α and β are rounded to f32 as diffusers rounds them, or kept in f64.
+    /// Whether DDPM's α and β are rounded to f32 as diffusers rounds them, or kept in f64, as [`Convention::Paper`] always does.
     pub round_like_diffusers: bool,
+    /// Whose letter is followed.
+    pub convention: Convention,
 }
 
 impl Default for SamplerConfig {
@@ -91,6 +106,7 @@ impl Default for SamplerConfig {
             prediction: Prediction::Epsilon,
             set_alpha_to_one: true,
             round_like_diffusers: false,
+            convention: Convention::Diffusers,
         }
     }
 }
@@ -247,37 +263,54 @@ fn reading(schedule: &Schedule, config: &SamplerConfig, t: usize) -> StepCoeffic
     StepCoefficients { timestep: t, p_x, p_m, clip, e_x, e_m, a: 0.0, b: 0.0, c: 0.0, d: 0.0, s: 0.0 }
 }
 
-/// DDPM, Algorithm 2, through x̂_0: x' ~ q(x_s|x_t, x̂_0) (equation 7) over the stride to the next timestep of the list.
-/// Noise is added wherever t > 0; the paper's last step is t = 0 and adds none. Lists that end above 0 (trailing, or an offset)
-/// get their noise there too, as in diffusers; with β̃ its variance is the floor of 1e-20.
+/// ᾱ where the step after entry `i` of the list lands: at the next entry, or at x_0 itself.
+fn next_alpha_bar(schedule: &Schedule, timesteps: &[usize], i: usize) -> f64 {
+    timesteps.get(i + 1).map_or(1.0, |&s| schedule.alpha_bar(s))
+}
+
+/// DDPM, Algorithm 2, through x̂_0: x' ~ q(x_s|x_t, x̂_0) (equation 7) over the stride to the next timestep of the list. The
+/// last step of the paper adds no noise. diffusers' adds none at t = 0; lists that end above 0 (trailing, or an offset) get their
+/// noise there too, with β̃ a variance of its floor, 1e-20.
 fn ddpm(schedule: &Schedule, config: &SamplerConfig, timesteps: &[usize]) -> Vec<StepCoefficients> {
-    let posterior = if config.round_like_diffusers { Posterior::rounded } else { Posterior::between };
+    let paper = config.convention == Convention::Paper;
+    let posterior = if config.round_like_diffusers && !paper { Posterior::rounded } else { Posterior::between };
     let step = |(i, &t): (usize, &usize)| {
-        let before = timesteps.get(i + 1).map_or(1.0, |&s| schedule.alpha_bar(s));
-        let q = posterior(schedule.alpha_bar(t), before);
+        let q = posterior(schedule.alpha_bar(t), next_alpha_bar(schedule, timesteps, i));
         let variance = match config.variance {
             Variance::FixedSmall => q.variance.max(1e-20),
             Variance::FixedLarge => q.beta,
         };
-        let s = if t > 0 { variance.sqrt() } else { 0.0 };
+        let quiet = if paper { i + 1 == timesteps.len() } else { t == 0 };
+        let s = if quiet { 0.0 } else { variance.sqrt() };
         StepCoefficients { a: q.x0, c: q.xt, s, ..reading(schedule, config, t) }
     };
     timesteps.iter().enumerate().map(step).collect()
 }
 
-/// DDIM, equation 12: x' = √ᾱ_s·x̂_0 + √(1 − ᾱ_s − σ²)·ε̂ + σ·z with σ = η·√β̃ (equation 16) and s = t − ⌊T/n⌋.
+/// DDIM, equation 12: x' = √ᾱ_s·x̂_0 + √(1 − ᾱ_s − σ²)·ε̂ + σ·z with σ = η·√β̃ (equation 16). In diffusers s = t − ⌊T/n⌋
+/// and ε̂ is the model's; in the paper s is the next timestep of the list and ε̂ = (x_t − √ᾱ_t·x̂_0)/√(1 − ᾱ_t) (equation 7).
 fn ddim(schedule: &Schedule, config: &SamplerConfig, timesteps: &[usize]) -> Vec<StepCoefficients> {
     let stride = schedule.timesteps() / config.steps;
     let last = if config.set_alpha_to_one { 1.0 } else { schedule.alpha_bar(0) };
-    let step = |&t: &usize| {
-        let before = t.checked_sub(stride).map_or(last, |s| schedule.alpha_bar(s));
+    let step = |(i, &t): (usize, &usize)| {
+        let before = match config.convention {
+            Convention::Diffusers => t.checked_sub(stride).map_or(last, |s| schedule.alpha_bar(s)),
+            Convention::Paper => next_alpha_bar(schedule, timesteps, i),
+        };
         let variance = Posterior::between(schedule.alpha_bar(t), before).variance;
         let s = config.eta * variance.sqrt();
         // With η = 1 the difference is 0 in exact arithmetic where ᾱ_s is ᾱ_t or 1; rounding may leave it below.
         let b = (1.0 - before - s * s).max(0.0).sqrt();
-        StepCoefficients { a: before.sqrt(), b, s, ..reading(schedule, config, t) }
+        let step = StepCoefficients { a: before.sqrt(), b, s, ..reading(schedule, config, t) };
+        match config.convention {
+            Convention::Diffusers => step,
+            Convention::Paper => {
+                let c = b / schedule.sqrt_one_minus_alpha_bar(t);
+                StepCoefficients { a: step.a - c * schedule.sqrt_alpha_bar(t), b: 0.0, c, ..step }
+            }
+        }
     };
-    timesteps.iter().map(step).collect()
+    timesteps.iter().enumerate().map(step).collect()
 }
 
 /// DPM-Solver++(2M), Algorithm 2: with λ = ln(√ᾱ/√(1 − ᾱ)), h = λ_s − λ_t and r = h_before/h,
