@@ -7,7 +7,7 @@
 //! Noise from a seed is drawn from stream 0 of [`Rng`] in PyTorch's order, `[N, C, H, W]`: first x_T of all images, then, at
 //! every step that adds noise, that of all images. The same seed, count and settings give the same noise everywhere.
 
-use crate::checkpoint::{Checkpoint, CheckpointError, SchedulerConfig};
+use crate::checkpoint::{Checkpoint, CheckpointError, SchedulerConfig, Suggested};
 use crate::diffusion::posterior::Reading;
 use crate::diffusion::{DiffusionError, Sampler, SamplerConfig, SamplerKind, Schedule, StepCoefficients};
 use crate::engine::{Ahead, Engine, EngineError, Program, Started};
@@ -135,7 +135,7 @@ pub struct Settings {
 
 impl Settings {
     /// The smallest and largest guidance scale accepted.
-    pub const GUIDANCE: (f64, f64) = (-20.0, 20.0);
+    pub const GUIDANCE: (f64, f64) = Suggested::GUIDANCE;
 }
 
 /// Where the numbers of a run come from that are not computed.

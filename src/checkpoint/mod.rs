@@ -7,12 +7,14 @@
 mod files;
 mod layout;
 mod scheduler;
+mod suggested;
 mod tensor_file;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use files::{check_place, read_dir, read_tensors, remove_leftovers, replace_files, write_dir, write_tensors};
 pub use layout::{FileParameters, file_shape, load_parameters, store_parameters, to_file, to_graph};
 pub use scheduler::{SCHEDULER_FILE, SchedulerConfig};
+pub use suggested::Suggested;
 pub use tensor_file::{Dtype, FileTensor, TensorFile, Values};
 
 use crate::graph::ParamSpec;

@@ -1,5 +1,7 @@
 //! The configuration of a scheduler: diffusers' `DDPMScheduler` or `DDIMScheduler`, as scheduler_config.json describes it.
 
+use super::suggested::Suggested;
+use crate::diffusion::sampler::timesteps;
 use crate::diffusion::{
     BetaSchedule, Convention, DiffusionError, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing, Variance,
 };
@@ -45,6 +47,8 @@ pub struct SchedulerConfig {
     pub steps_offset: usize,
     /// Whether DDIM's last step goes to ᾱ = 1, or to ᾱ_0.
     pub set_alpha_to_one: bool,
+    /// What to sample with, as far as the folder has an opinion.
+    pub suggested: Suggested,
 }
 
 impl Default for SchedulerConfig {
@@ -62,6 +66,7 @@ impl Default for SchedulerConfig {
             timestep_spacing: Spacing::Leading,
             steps_offset: 0,
             set_alpha_to_one: true,
+            suggested: Suggested::default(),
         }
     }
 }
@@ -71,9 +76,9 @@ impl SchedulerConfig {
     pub fn from_json(bytes: &[u8]) -> Result<Self, ConfigError> {
         let default = Self::default();
         let mut f = Fields::parse(SCHEDULER_FILE, bytes)?;
-        let timesteps = 1..=Schedule::MAX_TIMESTEPS;
+        let counts = 1..=Schedule::MAX_TIMESTEPS;
         // The first releases said `timesteps`.
-        let old = f.optional_integer("timesteps", None, timesteps.clone());
+        let old = f.optional_integer("timesteps", None, counts.clone());
         f.ignore("tensor_format");
         f.only("timestep_values", Value::Null);
         f.only("trained_betas", Value::Null);
@@ -82,9 +87,9 @@ impl SchedulerConfig {
         // Only thresholding depends on these.
         f.ignore("dynamic_thresholding_ratio");
         f.ignore("sample_max_value");
-        let config = Self {
+        let mut config = Self {
             kind: f.choice("_class_name", default.kind, &CLASSES),
-            num_train_timesteps: f.integer("num_train_timesteps", old.unwrap_or(1000), timesteps),
+            num_train_timesteps: f.integer("num_train_timesteps", old.unwrap_or(1000), counts),
             beta_start: f.number("beta_start", default.beta_start, 0.0..=1.0),
             beta_end: f.number("beta_end", default.beta_end, 0.0..=1.0),
             beta_schedule: f.choice(
@@ -107,7 +112,14 @@ impl SchedulerConfig {
             ),
             steps_offset: f.integer("steps_offset", default.steps_offset, 0..=Schedule::MAX_TIMESTEPS),
             set_alpha_to_one: f.boolean("set_alpha_to_one", default.set_alpha_to_one),
+            suggested: Suggested::default(),
         };
+        config.suggested = Suggested::read(&mut f, config.num_train_timesteps);
+        if let Some(steps) = config.suggested.steps
+            && let Err(error) = timesteps(config.num_train_timesteps, &config.suggested.over(config.sampler(steps)))
+        {
+            f.problem(format!("`_num_inference_steps` cannot be followed: {error}"));
+        }
         if let Err(error) = config.schedule() {
             f.problem(error.to_string());
         }
@@ -166,10 +178,11 @@ impl SchedulerConfig {
         if !ddim || self.variance_type != default.variance_type {
             config["variance_type"] = json!(self.variance_type.name());
         }
+        self.suggested.write(&mut config);
         format!("{config:#}\n")
     }
 }
 
-fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+pub(super) fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str) -> Vec<(&'static str, T)> {
     all.iter().map(|&variant| (name(variant), variant)).collect()
 }

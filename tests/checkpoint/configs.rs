@@ -1,8 +1,8 @@
 //! The two configs of a weights folder: round trips, defaults, and every setting that is refused by name.
 
 use crate::assert_says;
-use noisette::checkpoint::SchedulerConfig;
-use noisette::diffusion::{BetaSchedule, Prediction, SamplerKind, Spacing, Variance};
+use noisette::checkpoint::{SchedulerConfig, Suggested};
+use noisette::diffusion::{BetaSchedule, Convention, Prediction, SamplerConfig, SamplerKind, Spacing, Variance};
 use noisette::model::config::{BlockType, UnetConfig};
 use serde_json::{Value, json};
 
@@ -35,6 +35,7 @@ fn configs_round_trip() {
         timestep_spacing: Spacing::Trailing,
         steps_offset: 1,
         set_alpha_to_one: false,
+        suggested: Suggested { steps: Some(25), ..Suggested::default() },
     };
     for config in [SchedulerConfig::default(), ddim] {
         assert_eq!(SchedulerConfig::from_json(config.to_json().as_bytes()).unwrap(), config);
@@ -156,4 +157,75 @@ fn unsupported_scheduler_settings_are_named() {
     }
     let text = SchedulerConfig::from_json(b"{\"lambda_min_clipped\": -Infinity}").unwrap_err().to_string();
     assert_says(&text, &["not valid JSON", "Python wrote Infinity"]);
+}
+
+#[test]
+fn a_folder_suggests_how_to_sample() {
+    let suggested = Suggested {
+        sampler: Some(SamplerKind::Ddim),
+        steps: Some(8),
+        spacing: Some(Spacing::Trailing),
+        convention: Some(Convention::Paper),
+        eta: Some(0.25),
+        guidance: Some(-1.5),
+    };
+    let config = SchedulerConfig { suggested: suggested.clone(), ..SchedulerConfig::default() };
+    let text = config.to_json();
+    let value: Value = serde_json::from_str(&text).unwrap();
+    for (key, expected) in [
+        ("_sampler", json!("ddim")),
+        ("_num_inference_steps", json!(8)),
+        ("_timestep_spacing", json!("trailing")),
+        ("_as", json!("paper")),
+        ("_eta", json!(0.25)),
+        ("_guidance", json!(-1.5)),
+        // What diffusers follows is not touched, and neither is what the command line does unasked.
+        ("timestep_spacing", json!("leading")),
+    ] {
+        assert_eq!(value[key], expected, "{key}");
+    }
+    let read = SchedulerConfig::from_json(text.as_bytes()).unwrap();
+    assert_eq!(read, config);
+    assert_eq!(read.sampler(50), SchedulerConfig::default().sampler(50));
+    let over = read.suggested.over(read.sampler(50));
+    let expected = SamplerConfig {
+        kind: SamplerKind::Ddim,
+        steps: 8,
+        spacing: Spacing::Trailing,
+        convention: Convention::Paper,
+        eta: 0.25,
+        ..read.sampler(50)
+    };
+    assert_eq!(over, expected);
+
+    assert!(!SchedulerConfig::default().to_json().contains("_as"), "who suggests nothing writes nothing");
+    assert_eq!(Suggested::default().over(read.sampler(50)), read.sampler(50));
+    let nothing = br#"{"_sampler": null, "_num_inference_steps": null, "_timestep_spacing": null, "_as": null,
+        "_eta": null, "_guidance": null, "_colour": "blue"}"#;
+    assert_eq!(SchedulerConfig::from_json(nothing).unwrap(), SchedulerConfig::default());
+}
+
+#[test]
+fn suggestions_that_cannot_be_followed_are_named() {
+    let base = SchedulerConfig::default().to_json();
+    for (key, value, expected) in [
+        ("_sampler", json!("euler"), "is \"euler\", expected null or \"ddpm\" or \"ddim\" or \"dpmsolver++\""),
+        ("_num_inference_steps", json!(0), "null or a whole number from 1 to 1000"),
+        ("_num_inference_steps", json!(1001), "null or a whole number from 1 to 1000"),
+        ("_num_inference_steps", json!(7.5), "null or a whole number from 1 to 1000"),
+        ("_timestep_spacing", json!("karras"), "\"leading\" or \"trailing\" or \"linspace\""),
+        ("_as", json!("thesis"), "\"diffusers\" or \"paper\""),
+        ("_as", json!(true), "\"diffusers\" or \"paper\""),
+        ("_eta", json!(1.1), "null or a number from 0 to 1"),
+        ("_eta", json!("0"), "null or a number from 0 to 1"),
+        ("_guidance", json!(21), "null or a number from -20 to 20"),
+        ("_guidance", json!(-21), "null or a number from -20 to 20"),
+    ] {
+        let text = SchedulerConfig::from_json(&changed(&base, key, value)).unwrap_err().to_string();
+        assert_says(&text, &["scheduler_config.json", key, expected]);
+    }
+    // Each in range, but not together.
+    let together = br#"{"_sampler": "dpmsolver++", "_num_inference_steps": 1000}"#;
+    let text = SchedulerConfig::from_json(together).unwrap_err().to_string();
+    assert_says(&text, &["`_num_inference_steps` cannot be followed", "twice; take fewer steps"]);
 }
