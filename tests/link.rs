@@ -1,10 +1,11 @@
 //! The page's link: every state survives it, and no text breaks it.
 #![cfg(not(target_arch = "wasm32"))]
 
-use noisette::diffusion::SamplerKind;
+use noisette::checkpoint::Suggested;
+use noisette::diffusion::{Convention, SamplerKind, Spacing};
 use noisette::engine::Choice;
 use noisette::rng::Rng;
-use noisette::web::state::{Class, Limits, State};
+use noisette::web::state::{Class, Limits, Sampling, State};
 
 const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10 };
 
@@ -18,12 +19,17 @@ fn every_state_survives_its_link() {
             t: rng.below(1001),
             noise: u64::from(rng.u32()),
             class: [Class::Each, Class::None, Class::One(rng.below(10))][rng.below(3)],
-            sampler: SamplerKind::ALL[i % SamplerKind::ALL.len()],
-            steps: 1 + rng.below(1000),
+            sampling: Sampling {
+                sampler: SamplerKind::ALL[i % SamplerKind::ALL.len()],
+                steps: 1 + rng.below(1000),
+                spacing: Spacing::ALL[rng.below(Spacing::ALL.len())],
+                convention: Convention::ALL[rng.below(Convention::ALL.len())],
+                guidance: rng.below(51) as f64 / 10.0,
+                eta: rng.uniform(),
+            },
+            unsaid: false,
             seed: u64::from(rng.u32()),
             count: 1 + rng.below(16),
-            guidance: rng.below(51) as f64 / 10.0,
-            eta: rng.uniform(),
             engine: [Choice::Auto, Choice::Gpu, Choice::Cpu][rng.below(3)],
         };
         assert_eq!(State::parse(&state.hash()), (state.clone(), Vec::new()));
@@ -32,7 +38,7 @@ fn every_state_survives_its_link() {
         assert_eq!(fitted, state);
     }
     assert_eq!(State::parse(""), (State::default(), Vec::new()));
-    assert_eq!(State::parse("#sampler=dpmsolver%2B%2B").0.sampler, SamplerKind::DpmSolverPp2M);
+    assert_eq!(State::parse("#sampler=dpmsolver%2B%2B").0.sampling.sampler, SamplerKind::DpmSolverPp2M);
 }
 
 #[test]
@@ -51,6 +57,8 @@ fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
         ("#picture=10", "picture must be 0 to 9"),
         ("#class=cat", "class is each, none or a number, not “cat”"),
         ("#sampler=magic", "sampler is ddpm, ddim or dpmsolver++, not “magic”"),
+        ("#spacing=wide", "spacing is leading, trailing or linspace, not “wide”"),
+        ("#as=me", "as is diffusers or paper, not “me”"),
         ("#engine=tpu", "engine is auto, gpu or cpu, not “tpu”"),
         ("#theme=dark", "a setting “theme” that this page does not know"),
         ("#t", "t must be a whole number"),
@@ -72,10 +80,10 @@ fn what_the_model_does_not_allow_is_moved_and_said() {
     assert!(problems.is_empty(), "another model might allow it");
     let moved = state.fit(LIMITS);
     assert_eq!(moved.len(), 3, "{moved:?}");
-    assert_eq!((state.t, state.steps, state.class), (1000, 1000, Class::Each));
+    assert_eq!((state.t, state.sampling.steps, state.class), (1000, 1000, Class::Each));
     let mut state = State { class: Class::None, ..State::default() };
     assert_eq!(state.fit(Limits { none: false, ..LIMITS }).len(), 1);
-    assert_eq!((state.class, state.guidance), (Class::Each, 1.0), "nothing to guide away from");
+    assert_eq!((state.class, state.sampling.guidance), (Class::Each, 1.0), "nothing to guide away from");
     let mut state = State { picture: Some(7), ..State::default() };
     assert_eq!(state.fit(Limits { pictures: 4, ..LIMITS }), ["this model has pictures 0 to 3, not 7"]);
     assert_eq!(state.picture, Some(3));
@@ -89,8 +97,14 @@ fn no_text_breaks_it() {
         let text: String = (0..rng.below(60) + 1).map(|_| alphabet[rng.below(alphabet.len())]).collect();
         let (mut state, _) = State::parse(&text);
         state.fit(LIMITS);
-        assert!(state.t <= 1000 && (1..=1000).contains(&state.steps) && (1..=16).contains(&state.count), "{text:?}");
-        assert!((0.0..=5.0).contains(&state.guidance) && (0.0..=1.0).contains(&state.eta), "{text:?}");
+        assert!(
+            state.t <= 1000 && (1..=1000).contains(&state.sampling.steps) && (1..=16).contains(&state.count),
+            "{text:?}"
+        );
+        assert!(
+            (0.0..=5.0).contains(&state.sampling.guidance) && (0.0..=1.0).contains(&state.sampling.eta),
+            "{text:?}"
+        );
     }
 }
 
@@ -100,4 +114,42 @@ fn classes_take_turns() {
     assert_eq!(turn[..3], [Some(0), Some(1), Some(2)]);
     assert_eq!(turn[10..], [Some(0), Some(1)]);
     assert_eq!((Class::Each.of(3, 0), Class::None.of(3, 10), Class::One(4).of(3, 10)), (None, None, Some(4)));
+}
+
+#[test]
+fn a_link_from_before_spacing_means_what_it_meant() {
+    let of = |link: &str| {
+        let (state, problems) = State::parse(link);
+        assert!(problems.is_empty(), "{problems:?}");
+        let how = state.sampling;
+        let (sampler, spacing, convention) = (how.sampler.name(), how.spacing.name(), how.convention.name());
+        (state.unsaid, sampler, how.steps, spacing, convention, how.guidance, how.eta)
+    };
+    // As the page wrote them, and by hand.
+    let whole = "#model=digits&picture=3&t=400&noise=1&class=each&sampler=ddim&steps=15&seed=6&count=10&guidance=1.5&eta=0&engine=auto";
+    let old = (false, "ddim", 15, "leading", "diffusers", 1.5, 0.0);
+    assert_eq!(of(whole), old);
+    assert_eq!(of("#steps=15"), old);
+    assert_eq!(of("#guidance=1.5&t=30"), old);
+    assert_eq!(of("#sampler=ddpm"), (false, "ddpm", 15, "leading", "diffusers", 1.5, 0.0));
+    // Who says nothing of it leaves it to the model.
+    for link in ["", "#t=3&seed=9&count=2&class=4", "#model=emoji"] {
+        assert_eq!(of(link), (true, "ddim", 8, "trailing", "paper", 1.0, 0.0), "{link}");
+    }
+    assert_eq!(of("#spacing=trailing&as=paper&steps=4"), (false, "ddim", 4, "trailing", "paper", 1.0, 0.0));
+}
+
+#[test]
+fn a_model_suggests_how_to_sample_it_within_what_the_page_has() {
+    assert_eq!(Sampling::suggested(&Suggested::default()), Sampling::USUAL);
+    let suggested = Suggested {
+        sampler: Some(SamplerKind::DpmSolverPp2M),
+        steps: Some(6),
+        spacing: Some(Spacing::Linspace),
+        guidance: Some(-3.0),
+        ..Suggested::default()
+    };
+    let how = Sampling::suggested(&suggested);
+    assert_eq!((how.sampler, how.steps, how.spacing), (SamplerKind::DpmSolverPp2M, 6, Spacing::Linspace));
+    assert_eq!(how.guidance, 0.0, "the slider begins there");
 }

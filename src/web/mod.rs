@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`algorithm`] | what a run does, in six lines |
 //! | [`state`] | every control, and the link that holds them |
 //! | [`models`] | which models there are |
 //! | [`protocol`] | what page and worker say to each other |
@@ -11,8 +12,9 @@
 //! | `check` | the engine's side of "Check this machine" |
 //! | `page` | the visitor's side: the only place that knows the DOM |
 //!
-//! The first four know no browser and are tested natively.
+//! The first five know no browser and are tested natively.
 
+pub mod algorithm;
 pub mod models;
 pub mod protocol;
 pub mod shares;

@@ -1,6 +1,9 @@
 //! What the page and its worker say to each other. A message is one of these as JSON, and for pictures and weights a block
 //! of bytes beside it.
 
+use crate::checkpoint::SchedulerConfig;
+use crate::diffusion::{Convention, SamplerConfig, SamplerKind, Spacing};
+use crate::playground::sampler_config;
 use crate::selftest::{OpReport, Timing};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -58,10 +61,26 @@ pub struct Request {
     pub sampler: String,
     /// Number of steps.
     pub steps: usize,
+    /// Name of the rule by which they are spread.
+    pub spacing: String,
+    /// Name of the convention that the sampler follows.
+    pub convention: String,
     /// η of DDIM.
     pub eta: f64,
     /// Where the noise comes from.
     pub seed: u64,
+}
+
+impl Request {
+    /// The sampler asked for, for a model with this scheduler.
+    pub fn sampler_config(&self, scheduler: &SchedulerConfig) -> SamplerConfig {
+        let kind = SamplerKind::from_name(&self.sampler).unwrap_or(SamplerKind::Ddim);
+        SamplerConfig {
+            spacing: Spacing::from_name(&self.spacing).unwrap_or(Spacing::Leading),
+            convention: Convention::from_name(&self.convention).unwrap_or(Convention::Diffusers),
+            ..sampler_config(scheduler, kind, self.steps, self.eta)
+        }
+    }
 }
 
 /// From the worker to the page.

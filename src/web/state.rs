@@ -3,7 +3,8 @@
 //! A link is somebody else's text. What it says wrongly is refused with a sentence and its control keeps its default; a value
 //! that fits no longer once the model is known ([`State::fit`]) is moved to the nearest one that does, with a sentence too.
 
-use crate::diffusion::SamplerKind;
+use crate::checkpoint::Suggested;
+use crate::diffusion::{Convention, SamplerKind, Spacing};
 use crate::engine::Choice;
 use crate::web::models::is_name;
 use std::fmt::Display;
@@ -79,6 +80,51 @@ pub struct Limits {
     pub pictures: usize,
 }
 
+/// How to sample, which a model's folder may suggest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// The rule.
+    pub sampler: SamplerKind,
+    /// In how many steps.
+    pub steps: usize,
+    /// How they are spread over the timesteps.
+    pub spacing: Spacing,
+    /// Whose letter is followed.
+    pub convention: Convention,
+    /// w.
+    pub guidance: f64,
+    /// η.
+    pub eta: f64,
+}
+
+impl Sampling {
+    /// What the page begins with where a model suggests nothing: 8 evaluations a picture.
+    pub const USUAL: Self = Self {
+        sampler: SamplerKind::Ddim,
+        steps: 8,
+        spacing: Spacing::Trailing,
+        convention: Convention::Paper,
+        guidance: 1.0,
+        eta: 0.0,
+    };
+    /// What links left unsaid that name no spacing: so the page began when they were made.
+    const OF_OLD: Self =
+        Self { steps: 15, spacing: Spacing::Leading, convention: Convention::Diffusers, guidance: 1.5, ..Self::USUAL };
+
+    /// What a model's folder suggests.
+    pub fn suggested(by: &Suggested) -> Self {
+        let usual = Self::USUAL;
+        Self {
+            sampler: by.sampler.unwrap_or(usual.sampler),
+            steps: by.steps.unwrap_or(usual.steps),
+            spacing: by.spacing.unwrap_or(usual.spacing),
+            convention: by.convention.unwrap_or(usual.convention),
+            guidance: by.guidance.unwrap_or(usual.guidance).clamp(*GUIDANCE.start(), *GUIDANCE.end()),
+            eta: by.eta.unwrap_or(usual.eta),
+        }
+    }
+}
+
 /// Every control.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
@@ -93,17 +139,13 @@ pub struct State {
     /// What to generate.
     pub class: Class,
     /// How.
-    pub sampler: SamplerKind,
-    /// In how many steps.
-    pub steps: usize,
+    pub sampling: Sampling,
+    /// Nobody has said how: the model's folder may.
+    pub unsaid: bool,
     /// From which noise.
     pub seed: u64,
     /// How many images.
     pub count: usize,
-    /// w.
-    pub guidance: f64,
-    /// η.
-    pub eta: f64,
     /// Where.
     pub engine: Choice,
 }
@@ -116,12 +158,10 @@ impl Default for State {
             t: 400,
             noise: 1,
             class: Class::Each,
-            sampler: SamplerKind::Ddim,
-            steps: 15,
+            sampling: Sampling::USUAL,
+            unsaid: true,
             seed: 6,
             count: 10,
-            guidance: 1.5,
-            eta: 0.0,
             engine: Choice::Auto,
         }
     }
@@ -129,19 +169,37 @@ impl Default for State {
 
 impl State {
     /// Reads a link's part from `#` on; what it does not name keeps its default. Also one sentence per thing that is wrong in it.
+    ///
+    /// A link that says how to sample but names no spacing is of a time when all went as diffusers, spaced by its leading rule:
+    /// it shows the picture that it showed then.
     pub fn parse(hash: &str) -> (Self, Vec<String>) {
         let mut state = Self::default();
         let mut problems = Vec::new();
         let hash = hash.strip_prefix('#').unwrap_or(hash);
+        let (mut said, mut spaced) = (Vec::new(), false);
         for pair in hash.split('&').filter(|pair| !pair.is_empty()).take(64) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Some(value) = decode(value) else {
                 problems.push(format!("the link's {} is not readable text", shorten(key)));
                 continue;
             };
-            if let Err(problem) = state.set(key, &value) {
-                problems.push(problem);
+            match state.set(key, &value) {
+                Ok(()) => said.push(key),
+                Err(problem) => problems.push(problem),
             }
+            spaced |= matches!(key, "spacing" | "as");
+        }
+        let Sampling { sampler, steps, spacing, convention, guidance, eta } = &mut state.sampling;
+        let says = |key: &str| said.contains(&key);
+        let names_some = ["sampler", "steps", "guidance", "eta"].iter().any(|key| says(key));
+        state.unsaid = !names_some && !says("spacing") && !says("as");
+        if names_some && !spaced {
+            let old = Sampling::OF_OLD;
+            (*spacing, *convention) = (old.spacing, old.convention);
+            *sampler = if says("sampler") { *sampler } else { old.sampler };
+            *steps = if says("steps") { *steps } else { old.steps };
+            *guidance = if says("guidance") { *guidance } else { old.guidance };
+            *eta = if says("eta") { *eta } else { old.eta };
         }
         (state, problems)
     }
@@ -164,12 +222,20 @@ impl State {
                         })?),
                     }
             }
-            "sampler" => self.sampler = among(key, value, SamplerKind::from_name(value), "ddpm, ddim or dpmsolver++")?,
-            "steps" => self.steps = at_least(key, value, 1)?,
+            "sampler" => {
+                self.sampling.sampler = among(key, value, SamplerKind::from_name(value), "ddpm, ddim or dpmsolver++")?
+            }
+            "steps" => self.sampling.steps = at_least(key, value, 1)?,
+            "spacing" => {
+                self.sampling.spacing = among(key, value, Spacing::from_name(value), "leading, trailing or linspace")?;
+            }
+            "as" => {
+                self.sampling.convention = among(key, value, Convention::from_name(value), "diffusers or paper")?;
+            }
             "seed" => self.seed = within(key, value, SEEDS)?,
             "count" => self.count = within(key, value, COUNTS)?,
-            "guidance" => self.guidance = within(key, value, GUIDANCE)?,
-            "eta" => self.eta = within(key, value, ETA)?,
+            "guidance" => self.sampling.guidance = within(key, value, GUIDANCE)?,
+            "eta" => self.sampling.eta = within(key, value, ETA)?,
             "engine" => self.engine = among(key, value, value.parse().ok(), "auto, gpu or cpu")?,
             _ => return Err(format!("the link has a setting {} that this page does not know", shorten(key))),
         }
@@ -179,18 +245,21 @@ impl State {
     /// The link's part from `#` on.
     pub fn hash(&self) -> String {
         let picture = self.picture.map_or(String::new(), |picture| format!("picture={picture}&"));
-        let Self { model, t, noise, class, steps, seed, count, guidance, eta, .. } = self;
-        let (sampler, engine) = (self.sampler.name(), engine_name(self.engine));
+        let Self { model, t, noise, class, seed, count, .. } = self;
+        let Sampling { steps, guidance, eta, .. } = self.sampling;
+        let [sampler, spacing, convention] =
+            [self.sampling.sampler.name(), self.sampling.spacing.name(), self.sampling.convention.name()];
+        let engine = engine_name(self.engine);
         format!(
             "#model={model}&{picture}t={t}&noise={noise}&class={class}&sampler={sampler}&steps={steps}&seed={seed}&count={count}\
-             &guidance={guidance}&eta={eta}&engine={engine}"
+             &guidance={guidance}&eta={eta}&spacing={spacing}&as={convention}&engine={engine}"
         )
     }
 
     /// Moves what the model does not allow to the nearest it does; one sentence per value moved.
     pub fn fit(&mut self, limits: Limits) -> Vec<String> {
         let mut moved = Vec::new();
-        for (name, value) in [("t", &mut self.t), ("steps", &mut self.steps)] {
+        for (name, value) in [("t", &mut self.t), ("steps", &mut self.sampling.steps)] {
             if *value > limits.timesteps {
                 moved.push(format!("{name} is at most {} with this model, not {value}", limits.timesteps));
                 *value = limits.timesteps;
@@ -217,7 +286,7 @@ impl State {
         }
         // There is nothing to guide away from; the slider is off and shows it.
         if !limits.none {
-            self.guidance = 1.0;
+            self.sampling.guidance = 1.0;
         }
         moved
     }

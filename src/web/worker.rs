@@ -6,9 +6,8 @@
 use super::protocol::{CheckNews, Command, Event, Request, Stage};
 use super::wire;
 use crate::checkpoint::Checkpoint;
-use crate::diffusion::SamplerKind;
 use crate::engine::{Choice, Engine};
-use crate::playground::{Advance, Noise, PlaygroundError, Session, Settings, sampler_config};
+use crate::playground::{Advance, Noise, PlaygroundError, Session, Settings};
 use js_sys::{Function, Promise, Uint8Array};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -223,8 +222,7 @@ fn begin(
     images: Range<usize>,
     x: Vec<f32>,
 ) -> Result<(), PlaygroundError> {
-    let kind = SamplerKind::from_name(&request.sampler).unwrap_or(SamplerKind::Ddim);
-    let sampler = sampler_config(&session.checkpoint().scheduler, kind, request.steps, request.eta);
+    let sampler = request.sampler_config(&session.checkpoint().scheduler);
     let settings = Settings { classes: request.classes.clone(), guidance: request.guidance, sampler };
     let seed = request.seed;
     let noise = if x.is_empty() { Noise::Seed(seed) } else { Noise::Given { x, steps: None, seed } };

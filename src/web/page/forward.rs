@@ -2,7 +2,7 @@
 
 use super::{App, dom, paint};
 use crate::diffusion::forward::closed_form_paper;
-use crate::diffusion::objective;
+use crate::diffusion::{Schedule, objective};
 use crate::rng::Rng;
 use crate::web::protocol::Command;
 use crate::web::wire;
@@ -25,14 +25,21 @@ pub struct Forward {
 impl App {
     /// Draws ε from its seed, and everything that depends on it.
     pub fn renew_noise(&mut self) {
+        if self.schedule.is_none() || self.forward.x_0.is_empty() {
+            return self.renew_x_t();
+        }
         self.forward.epsilon = Rng::new(self.state.noise).normals(self.shape.len());
         paint::image("epsilon", &paint::noise_pixels(&self.forward.epsilon, self.shape), self.shape);
         self.renew_film();
         self.renew_x_t();
     }
 
-    /// Takes the chosen sample for x_0, unless the visitor's own picture is there.
+    /// Takes the chosen sample for x_0, unless the visitor's own picture is there. Nothing, before the model and its pictures are
+    /// known.
     pub fn renew_picture(&mut self) {
+        if self.schedule.is_none() || !self.pictures_known {
+            return;
+        }
         if let Some(picture) = self.state.picture {
             self.forward.x_0 = self.samples.x_0(picture.min(self.samples.count() - 1), self.shape);
         }
@@ -40,16 +47,18 @@ impl App {
     }
 
     /// x_t for the paper's t: √ᾱ_t·x_0 + √(1 − ᾱ_t)·ε.
-    fn x_at(&self, t: usize) -> Vec<f32> {
-        let (signal, sigma) = closed_form_paper(&self.schedule, t);
+    fn x_at(&self, schedule: &Schedule, t: usize) -> Vec<f32> {
+        let (signal, sigma) = closed_form_paper(schedule, t);
         let (signal, sigma) = (signal as f32, sigma as f32);
         self.forward.x_0.iter().zip(&self.forward.epsilon).map(|(&x, &e)| signal * x + sigma * e).collect()
     }
 
     /// The eleven tiles over the slider.
     fn renew_film(&self) {
-        let last = self.schedule.timesteps();
-        let tile = |i: usize| paint::pixels(&self.x_at((i * last + (TILES - 1) / 2) / (TILES - 1)), self.shape);
+        let Some(schedule) = &self.schedule else { return };
+        let last = schedule.timesteps();
+        let tile =
+            |i: usize| paint::pixels(&self.x_at(schedule, (i * last + (TILES - 1) / 2) / (TILES - 1)), self.shape);
         let tiles: Vec<Vec<u8>> = (0..TILES).map(tile).collect();
         let tiles: Vec<&[u8]> = tiles.iter().map(Vec::as_slice).collect();
         paint::sheet(&dom::by_id("film-strip"), &tiles, self.shape, TILES);
@@ -57,11 +66,14 @@ impl App {
 
     /// x_t and its numbers; asks the worker for ε̂.
     pub fn renew_x_t(&mut self) {
-        let t = self.state.t;
-        let last = self.schedule.timesteps();
-        self.forward.x_t = self.x_at(t);
-        paint::image("xt", &paint::pixels(&self.forward.x_t, self.shape), self.shape);
-        let (signal, sigma) = closed_form_paper(&self.schedule, t);
+        let Some(schedule) = &self.schedule else { return };
+        let last = schedule.timesteps();
+        let t = self.state.t.min(last);
+        let (signal, sigma) = closed_form_paper(schedule, t);
+        if !self.forward.x_0.is_empty() {
+            self.forward.x_t = self.x_at(schedule, t);
+            paint::image("xt", &paint::pixels(&self.forward.x_t, self.shape), self.shape);
+        }
         for (id, value) in [
             ("alpha-bar", signal * signal),
             ("sqrt-alpha-bar", signal),
@@ -92,9 +104,10 @@ impl App {
 
     /// The curve of ᾱ over t, drawn once for a schedule.
     pub fn draw_shares(&self) {
-        let last = self.schedule.timesteps();
+        let Some(schedule) = &self.schedule else { return };
+        let last = schedule.timesteps();
         let point = |i: usize| {
-            let (signal, _) = closed_form_paper(&self.schedule, (i * last + 50) / 100);
+            let (signal, _) = closed_form_paper(schedule, (i * last + 50) / 100);
             format!("L{} {:.2}", 10 * i, 100.0 * (1.0 - signal * signal))
         };
         let points: String = (0..=100).map(point).collect();

@@ -14,7 +14,7 @@ mod reverse;
 mod switch;
 
 use super::models::Entry;
-use super::state::{self, Class, Limits, State, engine_name, within};
+use super::state::{self, Class, Limits, Sampling, State, engine_name, within};
 use crate::diffusion::{SamplerKind, Schedule};
 use crate::engine::Choice;
 use crate::tensor::Shape;
@@ -35,6 +35,8 @@ struct App {
     /// The models that ship.
     models: Vec<Entry>,
     samples: picture::Samples,
+    /// The samples are those of the model that is coming or there.
+    pictures_known: bool,
     /// The visitor's own picture, in case the next model wants it in another size.
     own: Option<File>,
     /// What the workers work with, once it is fetched.
@@ -45,8 +47,8 @@ struct App {
     missing: Option<String>,
     /// What the last model's settings became with this one.
     moved: Vec<String>,
-    /// The model's, or that of DDPM's paper until then.
-    schedule: Schedule,
+    /// The model's; until it is known nothing is computed that hangs on it.
+    schedule: Option<Schedule>,
     /// `[1, H, W, C]` of the pictures.
     shape: Shape,
     forward: forward::Forward,
@@ -68,17 +70,17 @@ pub fn start() {
     }));
     let samples = picture::Samples::digits();
     let shape = samples.shape;
-    let schedule = Schedule::ddpm_linear(1000, 1e-4, 0.02).expect("DDPM's own schedule is one");
     let app = Rc::new(RefCell::new(App {
         state: State::default(),
         models: Vec::new(),
         samples,
+        pictures_known: false,
         own: None,
         model: None,
         loading: None,
         missing: None,
         moved: Vec::new(),
-        schedule,
+        schedule: None,
         shape,
         forward: forward::Forward::default(),
         run: None,
@@ -89,11 +91,9 @@ pub fn start() {
     }));
     {
         let mut page = app.borrow_mut();
-        page.build_thumbs();
         page.fill_classes();
         page.status("Loading the network …");
         page.read_address();
-        page.draw_shares();
     }
     listen(&app);
     engine::choose(&app);
@@ -150,7 +150,19 @@ fn listen(app: &Shared) {
         spawn_local(switch::load(app.clone(), name));
     });
     on("retry", "click", |app| spawn_local(switch::retry(app.clone())));
-    on("generate", "click", |app| app.borrow_mut().generate());
+    on("generate", "click", |app| {
+        let mut page = app.borrow_mut();
+        page.generate();
+        page.changed(app);
+    });
+    on("dice", "click", |app| {
+        let mut page = app.borrow_mut();
+        if page.read_controls() {
+            page.throw_dice();
+            page.preview_noise();
+            page.changed(app);
+        }
+    });
     on("stop", "click", |app| app.borrow_mut().stop());
     on("step", "input", |app| app.borrow().scrub());
     on("film-of", "change", |app| app.borrow().renew_run_film());
@@ -225,14 +237,18 @@ async fn copy_link(app: Shared) {
     } else {
         "The link is in the address bar; the browser did not let it be copied."
     };
-    app.borrow_mut().status(text);
+    let mut page = app.borrow_mut();
+    let of =
+        if page.is_old() { " It holds the settings as they are now, not those of the pictures shown." } else { "" };
+    page.status(&format!("{text}{of}"));
 }
 
 impl App {
     /// What the model allows; what the digits allow until it is there.
     fn limits(&self) -> Limits {
         let pictures = self.samples.count();
-        let default = Limits { timesteps: self.schedule.timesteps(), classes: 10, none: true, pictures };
+        let timesteps = self.schedule.as_ref().map_or(1000, Schedule::timesteps);
+        let default = Limits { timesteps, classes: 10, none: true, pictures };
         self.model.as_ref().map_or(default, |model| model.limits(pictures))
     }
 
@@ -304,7 +320,10 @@ impl App {
         if picture.is_none() && !hash.contains("picture=") {
             self.state.picture = None;
         }
-        if self.model.is_some() {
+        if let Some(model) = &self.model {
+            if self.state.unsaid {
+                self.state.sampling = model.sampling();
+            }
             problems.extend(self.state.fit(self.limits()));
         }
         self.show_state();
@@ -327,11 +346,11 @@ impl App {
         for (id, value) in [
             ("t", state.t.to_string()),
             ("noise", state.noise.to_string()),
-            ("steps", state.steps.to_string()),
+            ("steps", state.sampling.steps.to_string()),
             ("seed", state.seed.to_string()),
             ("count", state.count.to_string()),
-            ("eta", state.eta.to_string()),
-            ("guidance", state.guidance.to_string()),
+            ("eta", state.sampling.eta.to_string()),
+            ("guidance", state.sampling.guidance.to_string()),
         ] {
             let input = dom::input(id);
             input.set_value(&value);
@@ -343,7 +362,7 @@ impl App {
         };
         dom::select("class").set_value(&class);
         dom::select("model").set_value(&state.model);
-        dom::select("sampler").set_value(state.sampler.name());
+        dom::select("sampler").set_value(state.sampling.sampler.name());
         dom::select("engine").set_value(engine_name(state.engine));
         let thumbs = dom::by_id::<Element>("thumbs").get_elements_by_tag_name("input");
         for i in 0..thumbs.length() {
@@ -357,14 +376,15 @@ impl App {
     /// What follows from the controls without any computing.
     fn explain(&self) {
         let state = &self.state;
-        algorithm::show(state.sampler);
-        dom::set_enabled("eta", state.sampler == SamplerKind::Ddim);
+        self.show_algorithm();
+        self.mark_old();
+        dom::set_enabled("eta", state.sampling.sampler == SamplerKind::Ddim);
         let limits = self.limits();
         dom::set_enabled("class", limits.classes > 0);
         let guides = limits.classes > 0 && limits.none;
         dom::set_enabled("guidance", guides);
-        dom::set_text("guidance-value", &format!("{:.1}", state.guidance));
-        let meaning = match state.guidance {
+        dom::set_text("guidance-value", &format!("{:.1}", state.sampling.guidance));
+        let meaning = match state.sampling.guidance {
             _ if !guides => "this model cannot be guided",
             0.0 => "the class is not looked at",
             w if w < 1.0 => "the class counts for less than it was trained to",
@@ -378,7 +398,9 @@ impl App {
     fn read_controls(&mut self) -> bool {
         let last = self.limits().timesteps;
         let mut problems = Vec::new();
+        let usual = self.model.as_ref().map_or(Sampling::USUAL, model::Model::sampling);
         let state = &mut self.state;
+        let (before, how) = (state.sampling, &mut state.sampling);
         let mut read = |id: &str, result: Result<(), String>| {
             let input = dom::input(id);
             dom::set_attribute(&input, "aria-invalid", if result.is_err() { "true" } else { "false" });
@@ -390,11 +412,16 @@ impl App {
         };
         take_seed("noise", "Noise seed", &mut state.noise);
         take_seed("seed", "Seed", &mut state.seed);
-        read("steps", within("Steps", &text("steps"), 1..=last).map(|value| state.steps = value));
+        read("steps", within("Steps", &text("steps"), 1..=last).map(|value| how.steps = value));
         read("count", within("Count", &text("count"), state::COUNTS).map(|value| state.count = value));
-        read("eta", within("η", &text("eta"), state::ETA).map(|value| state.eta = value));
-        read("guidance", within("Guidance", &text("guidance"), state::GUIDANCE).map(|value| state.guidance = value));
-        state.sampler = SamplerKind::from_name(&dom::select("sampler").value()).unwrap_or(SamplerKind::Ddim);
+        read("eta", within("η", &text("eta"), state::ETA).map(|value| how.eta = value));
+        read("guidance", within("Guidance", &text("guidance"), state::GUIDANCE).map(|value| how.guidance = value));
+        how.sampler = SamplerKind::from_name(&dom::select("sampler").value()).unwrap_or(SamplerKind::Ddim);
+        if (how.sampler, how.steps) != (before.sampler, before.steps) {
+            // An old link's spacing was for its own steps.
+            (how.spacing, how.convention) = (usual.spacing, usual.convention);
+        }
+        state.unsaid &= *how == before;
         state.class = match dom::select("class").value().as_str() {
             "none" => Class::None,
             class => class.parse().map_or(Class::Each, Class::One),

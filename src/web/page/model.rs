@@ -6,7 +6,7 @@ use crate::diffusion::Schedule;
 use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::tensor::Shape;
 use crate::web::models::{self, Entry, MODELS_FILE};
-use crate::web::state::Limits;
+use crate::web::state::{Limits, Sampling};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -22,6 +22,8 @@ pub struct Model {
     pub scheduler_text: Option<String>,
     /// The network.
     pub config: UnetConfig,
+    /// What it predicts, and how it is sampled.
+    pub scheduler: SchedulerConfig,
     /// β and ᾱ.
     pub schedule: Schedule,
     /// The safetensors file, in the browser's memory and not the program's, for as many workers as may come.
@@ -30,11 +32,17 @@ pub struct Model {
 
 impl Model {
     /// Fetches and reads the folder of a model in `base`, a relative address that ends in a slash, and tells how many bytes of
-    /// the weights have come, of how many if that is known. The parameters are the worker's to judge.
+    /// the weights have come, of how many if that is known. The parameters are the worker's to judge. `known` hears of the noise
+    /// schedule and the size of the pictures as soon as they are known, which is long before the weights are there.
     ///
     /// # Errors
     /// One sentence.
-    pub async fn fetch(base: &str, entry: Entry, progress: impl Fn(f64, Option<f64>)) -> Result<Self, String> {
+    pub async fn fetch(
+        base: &str,
+        entry: Entry,
+        known: impl FnOnce(&Schedule, Shape),
+        progress: impl Fn(f64, Option<f64>),
+    ) -> Result<Self, String> {
         let base = &format!("{base}{}/", entry.name);
         let config_text = text(&get(base, CONFIG_FILE).await?.ok_or_else(|| missing(base, CONFIG_FILE))?).await?;
         let config = UnetConfig::from_json(config_text.as_bytes()).map_err(|error| error.to_string())?;
@@ -45,15 +53,20 @@ impl Model {
         let scheduler = scheduler_text.as_ref().map(|text| SchedulerConfig::from_json(text.as_bytes())).transpose();
         let scheduler = scheduler.map_err(|error| error.to_string())?.unwrap_or_default();
         let schedule = scheduler.schedule().map_err(|error| error.to_string())?;
+        known(&schedule, shape_of(&config));
         let response = get(base, WEIGHTS_FILE).await?.ok_or_else(|| missing(base, WEIGHTS_FILE))?;
         let weights = bytes(&response, progress).await.map_err(|error| broken(WEIGHTS_FILE, &dom::reason(&error)))?;
-        Ok(Self { entry, config_text, scheduler_text, config, schedule, weights })
+        Ok(Self { entry, config_text, scheduler_text, config, scheduler, schedule, weights })
     }
 
     /// `[1, H, W, C]`.
     pub fn shape(&self) -> Shape {
-        let [h, w] = self.config.sample_size;
-        Shape::new(1, h, w, self.config.channels)
+        shape_of(&self.config)
+    }
+
+    /// How its folder suggests to sample it.
+    pub fn sampling(&self) -> Sampling {
+        Sampling::suggested(&self.scheduler.suggested)
     }
 
     /// What it allows, with so many sample pictures.
@@ -70,6 +83,12 @@ impl Model {
     pub fn class_name(&self, class: usize) -> String {
         self.config.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
+}
+
+/// `[1, H, W, C]` of a network's pictures.
+fn shape_of(config: &UnetConfig) -> Shape {
+    let [h, w] = config.sample_size;
+    Shape::new(1, h, w, config.channels)
 }
 
 /// The list of the models in `base`.

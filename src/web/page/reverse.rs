@@ -6,6 +6,7 @@ use super::{App, dom, paint};
 use crate::diffusion::SamplerKind;
 use crate::playground::start_noise;
 use crate::tensor::Shape;
+use crate::web::algorithm::{Shown, lines};
 use crate::web::protocol::Request;
 use web_sys::{HtmlElement, HtmlProgressElement};
 
@@ -70,7 +71,7 @@ impl App {
 
     /// Shows the noise that the next run would begin with, as long as there is no run to look at.
     pub fn preview_noise(&self) {
-        if self.run.is_none() {
+        if self.run.is_none() && self.schedule.is_some() {
             let x = start_noise(self.state.seed, self.shape.with_n(self.state.count));
             self.draw_grid(&paint::pixels(&x, self.shape.with_n(self.state.count)));
             algorithm::light(None);
@@ -87,31 +88,84 @@ impl App {
         dom::set_variable(&grid, "--rows", &images.len().div_ceil(columns).to_string());
     }
 
-    /// Begins a run with what the controls say.
+    /// What the controls ask for.
+    fn request(&self) -> Request {
+        let (state, how) = (&self.state, &self.state.sampling);
+        let classes = self.limits().classes;
+        Request {
+            classes: (0..state.count).map(|image| state.class.of(image, classes)).collect(),
+            guidance: how.guidance,
+            sampler: how.sampler.name().to_owned(),
+            steps: how.steps,
+            spacing: how.spacing.name().to_owned(),
+            convention: how.convention.name().to_owned(),
+            eta: if how.sampler == SamplerKind::Ddim { how.eta } else { 0.0 },
+            seed: state.seed,
+        }
+    }
+
+    /// Shows the algorithm of the run in progress, or of the one that the controls ask for; nothing before the model is known.
+    pub fn show_algorithm(&self) {
+        let Some(model) = &self.model else { return };
+        let running = self.run.as_ref().filter(|run| run.active).map(|run| run.request.clone());
+        let request = running.unwrap_or_else(|| self.request());
+        let class = request.guidance != 0.0 || model.config.null_class.is_none();
+        let class = class && request.classes.iter().any(Option::is_some);
+        let guided = class && request.guidance != 1.0 && model.config.null_class.is_some();
+        algorithm::show(&lines(&Shown {
+            sampler: &request.sampler_config(&model.scheduler),
+            schedule: &model.schedule,
+            guided: guided.then_some(request.guidance),
+            class,
+        }));
+    }
+
+    /// Whether the pictures shown were made with other settings than the controls have now.
+    pub fn is_old(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.active && run.request != self.request())
+    }
+
+    /// Says so.
+    pub fn mark_old(&self) {
+        let old = self.is_old();
+        dom::by_id::<HtmlElement>("grid").set_class_name(if old { "grid old" } else { "grid" });
+        let text = if old { "Made with other settings than those now set. Press Generate to see theirs." } else { "" };
+        dom::set_text("old", text);
+    }
+
+    /// Takes a new seed from the system's randomness.
+    pub fn throw_dice(&mut self) {
+        match getrandom::u32() {
+            Ok(seed) => {
+                self.state.seed = u64::from(seed);
+                self.show_controls();
+            }
+            Err(error) => self.error(&format!("the browser gives no random numbers ({error}), so the seed stays")),
+        }
+    }
+
+    /// Begins a run with what the controls say. From the same noise as the last one only if the seed is to be kept.
     pub fn generate(&mut self) {
         if self.running() || !self.engine.opened() || !self.read_controls() {
             return;
         }
-        let state = &self.state;
-        let classes = self.limits().classes;
-        let request = Request {
-            classes: (0..state.count).map(|image| state.class.of(image, classes)).collect(),
-            guidance: state.guidance,
-            sampler: state.sampler.name().to_owned(),
-            steps: state.steps,
-            eta: if state.sampler == SamplerKind::Ddim { state.eta } else { 0.0 },
-            seed: state.seed,
-        };
+        let used = self.run.as_ref().is_some_and(|run| run.request.seed == self.state.seed);
+        if used && !dom::input("lock").checked() {
+            self.throw_dice();
+        }
+        let (state, request) = (&self.state, self.request());
         let id = self.run.as_ref().map_or(0, |run| run.id) + 1;
         let x = start_noise(state.seed, self.shape.with_n(state.count));
         let film = vec![Recorded { step: 0, timestep: None, pixels: paint::pixels(&x, self.shape) }];
         let began = dom::now();
-        let (images, steps) = (plural(state.count, "image"), plural(state.steps, "step"));
-        self.status(&format!("Generating {images} in {steps} with {}.", sampler_title(state.sampler)));
+        let (images, steps) = (plural(state.count, "image"), plural(request.steps, "step"));
+        self.status(&format!("Generating {images} in {steps} with {}.", sampler_title(state.sampling.sampler)));
         self.run = Some(Run { id, request: request.clone(), active: true, x, step: 0, computed: 0.0, began, film });
         self.draw_grid(&self.run.as_ref().map_or(Vec::new(), |run| run.film[0].pixels.clone()));
         self.caption_grid();
+        self.mark_old();
         dom::set_shown("run", false);
+        self.show_algorithm();
         algorithm::light(Some(Line::Start));
         self.show_progress(0.0);
         self.renew_buttons();
@@ -172,8 +226,8 @@ impl App {
         let (mean, total) = (run.computed / run.request.steps as f64, (dom::now() - run.began) / 1000.0);
         let text = format!("Done: {images} in {steps}, {} ms a step, {total:.1} s in all.", milliseconds(mean));
         self.status(&text);
-        algorithm::light(Some(Line::Return));
         self.close_run();
+        algorithm::light(Some(Line::Return));
     }
 
     /// Forgets the run, whose pictures are another model's.
@@ -182,6 +236,7 @@ impl App {
         self.run = None;
         dom::set_shown("run", false);
         dom::set_text("now", "");
+        self.mark_old();
         dom::set_text("grid-caption", "Every picture starts as noise of its own. Press Generate.");
         self.show_progress(0.0);
     }
@@ -197,6 +252,8 @@ impl App {
     /// What a run leaves behind: buttons, and a film if it came anywhere.
     fn close_run(&mut self) {
         self.renew_buttons();
+        self.show_algorithm();
+        self.mark_old();
         dom::set_text("now", "");
         let Some(run) = &self.run else { return };
         let last = run.film.len() - 1;

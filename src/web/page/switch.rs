@@ -3,6 +3,8 @@
 use super::model::{self, Model};
 use super::picture::{self, Samples};
 use super::{App, Shared, State, dom, engine, paint};
+use crate::diffusion::Schedule;
+use crate::tensor::Shape;
 use crate::web::models::Entry;
 use web_sys::{File, HtmlProgressElement};
 
@@ -42,7 +44,13 @@ pub async fn load(app: Shared, name: String) {
             }
         }
     };
-    let fetched = Model::fetch(&base(), entry.clone(), progress).await;
+    let known = |schedule: &Schedule, shape| {
+        let mut page = app.borrow_mut();
+        if page.model.is_none() && page.loading.as_ref() == Some(&name) {
+            page.foresee(schedule, shape, entry.pictures.is_empty());
+        }
+    };
+    let fetched = Model::fetch(&base(), entry.clone(), known, progress).await;
     let samples = Samples::of(&entry).await;
     let Some(file) = arrive(&app, &name, fetched, samples) else { return };
     let shape = app.borrow().shape;
@@ -159,6 +167,17 @@ impl App {
         self.error(message);
     }
 
+    /// Shows what is true of the first model already, before its weights are there: ᾱ, and pictures if they are the digits.
+    fn foresee(&mut self, schedule: &Schedule, shape: Shape, digits: bool) {
+        (self.schedule, self.shape, self.pictures_known) = (Some(schedule.clone()), shape, digits);
+        dom::input("t").set_max(&schedule.timesteps().to_string());
+        if digits {
+            self.build_thumbs();
+        }
+        self.show_state();
+        self.draw_shares();
+    }
+
     /// Fits the page to a model. What it does not allow is moved to what it does: an error if a link asked for it, a remark if
     /// another model allowed it.
     fn adopt(&mut self, model: Model, samples: Result<Samples, String>) {
@@ -175,7 +194,20 @@ impl App {
         dom::set_shown("credit-digits", credit.is_none());
         dom::set_text("credit", &credit.unwrap_or_default());
         self.samples = samples;
-        self.schedule = model.schedule.clone();
+        self.schedule = Some(model.schedule.clone());
+        self.pictures_known = true;
+        // What nobody has touched follows the model.
+        let untouched = match &self.model {
+            None => self.state.unsaid,
+            Some(before) => {
+                let mut as_suggested = State { sampling: before.sampling(), ..self.state.clone() };
+                as_suggested.fit(self.limits());
+                as_suggested.sampling == self.state.sampling
+            }
+        };
+        if untouched {
+            self.state.sampling = model.sampling();
+        }
         let other_shape = model.shape() != self.shape;
         self.shape = model.shape();
         self.state.model = model.entry.name.clone();
