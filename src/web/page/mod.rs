@@ -45,6 +45,8 @@ struct App {
     loading: Option<String>,
     /// The model that could not be.
     missing: Option<String>,
+    /// What is wrong in the address.
+    problems: Vec<String>,
     /// What the last model's settings became with this one.
     moved: Vec<String>,
     /// The model's; until it is known nothing is computed that hangs on it.
@@ -79,6 +81,7 @@ pub fn start() {
         model: None,
         loading: None,
         missing: None,
+        problems: Vec::new(),
         moved: Vec::new(),
         schedule: None,
         shape,
@@ -330,6 +333,7 @@ impl App {
         if !problems.is_empty() {
             self.error(&problems.join("; "));
         }
+        self.problems = problems;
     }
 
     /// Everything that depends on the state, anew.

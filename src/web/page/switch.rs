@@ -231,7 +231,11 @@ impl App {
         self.show_check();
         match problem {
             Some(problem) => self.error(&format!("{problem}, so digits stand in")),
-            None if first && !moved.is_empty() => self.error(&moved.join("; ")),
+            None if first && !moved.is_empty() => {
+                // Beside what the link said that could not be read at all.
+                let said: Vec<String> = self.problems.drain(..).chain(moved).collect();
+                self.error(&said.join("; "));
+            }
             None => self.moved = moved,
         }
     }
