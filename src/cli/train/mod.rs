@@ -15,7 +15,8 @@ pub(super) use run_folder::RUN_FILE;
 
 use super::{Failure, open_engine};
 use crate::engine::Choice;
-use crate::model::{init::initialise, step::training_loss};
+use crate::model::init::{initialise, start_at_zero};
+use crate::model::step::training_loss;
 use crate::tensor::Shape;
 use crate::train::Trainer;
 use drive::End;
@@ -104,7 +105,13 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let [h, w] = config.sample_size;
     let (graph, _) = training_loss(config, Shape::new(1, h, w, config.channels), false);
     let weights = match checkpoint.tensors.is_empty() {
-        true => initialise(&graph, options.seed),
+        true => {
+            let mut weights = initialise(&graph, options.seed);
+            if options.zero_init {
+                start_at_zero(&graph, &mut weights);
+            }
+            weights
+        }
         false => checkpoint.load_parameters(&graph.parameters())?,
     };
     let (schedule, prediction) = (checkpoint.scheduler.schedule()?, checkpoint.scheduler.prediction_type);
