@@ -159,11 +159,7 @@ impl SchedulerConfig {
             clip_sample_range: f.number("clip_sample_range", default.clip_sample_range, 1e-3..=1e3),
             prediction_type: read_prediction(&mut f, default.prediction_type),
             variance_type: read_variance(&mut f, kind, default.variance_type),
-            timestep_spacing: f.choice(
-                "timestep_spacing",
-                usual_spacing(kind),
-                &named(Spacing::ALL, Spacing::name),
-            ),
+            timestep_spacing: f.choice("timestep_spacing", usual_spacing(kind), &named(Spacing::ALL, Spacing::name)),
             steps_offset: f.integer("steps_offset", default.steps_offset, 0..=Schedule::MAX_TIMESTEPS),
             set_alpha_to_one: f.boolean("set_alpha_to_one", default.set_alpha_to_one),
         };
@@ -195,6 +191,16 @@ impl SchedulerConfig {
             set_alpha_to_one: self.set_alpha_to_one,
             round_like_diffusers: true,
         }
+    }
+
+    /// What decides the noise of training, in words.
+    pub fn describe(&self) -> String {
+        let (kind, count, target) = (self.beta_schedule.name(), self.num_train_timesteps, self.prediction_type.name());
+        let range = match self.beta_schedule {
+            BetaSchedule::SquaredcosCapV2 => String::new(),
+            _ => format!(" from {} to {}", self.beta_start, self.beta_end),
+        };
+        format!("{kind} noise{range} over {count} timesteps, of which {target} is predicted")
     }
 
     /// Writes a scheduler_config.json that diffusers loads.
