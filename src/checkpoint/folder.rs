@@ -56,8 +56,8 @@ impl ModelFolder {
             Some((level, path)) if *level > levels => notes.push(format!("the noise schedule is {}'s", path.display())),
             Some(_) => {}
             None => notes.push(format!(
-                "warning: {} has no {SCHEDULER_FILE}, and neither has a scheduler folder in it or beside it: {} is assumed, \
-                 and if the model was trained otherwise, figures and pictures are wrong",
+                "warning: {} has no {SCHEDULER_FILE}, and neither has a scheduler folder in it or beside it: assumed are {}; \
+                 if the model was trained otherwise, figures and pictures are wrong",
                 unet.display(),
                 SchedulerConfig::default().describe()
             )),

@@ -193,14 +193,14 @@ impl SchedulerConfig {
         }
     }
 
-    /// What decides the noise of training, in words.
+    /// The noise of training and what is learned of it, in words.
     pub fn describe(&self) -> String {
         let (kind, count, target) = (self.beta_schedule.name(), self.num_train_timesteps, self.prediction_type.name());
         let range = match self.beta_schedule {
             BetaSchedule::SquaredcosCapV2 => String::new(),
-            _ => format!(" from {} to {}", self.beta_start, self.beta_end),
+            _ => format!(" (β from {} to {})", self.beta_start, self.beta_end),
         };
-        format!("{kind} noise{range} over {count} timesteps, of which {target} is predicted")
+        format!("{count} timesteps of {kind} noise{range} and a network that predicts {target}")
     }
 
     /// Writes a scheduler_config.json that diffusers loads.

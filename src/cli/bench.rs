@@ -38,7 +38,7 @@ pub struct Args {
     /// Where to compute: auto, gpu or cpu.
     #[arg(long, default_value = "auto")]
     engine: Choice,
-    /// The net, as diffusers' config.json (UNet2DModel); without it that of weights/digits.
+    /// The net, as diffusers' config.json (UNet2DModel), or the folder of a model with it; without it that of weights/digits.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Only this work: predict or train.

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 /// Example: noisette export --weights runs/digits --out weights/mine --dtype f16
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// Folder to write.

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// Example: noisette gradients --weights weights/digits --input in.safetensors --out out.safetensors
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// Safetensors file with images and noise.

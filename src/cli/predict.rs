@@ -21,7 +21,7 @@ const PIXELS_AT_ONCE: usize = 1 << 16;
 /// Example: noisette predict --weights weights/digits --input in.safetensors --out out.safetensors
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// Safetensors file with the images.

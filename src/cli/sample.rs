@@ -31,7 +31,7 @@ const MAX_COUNT: u64 = 4096;
 /// Example: noisette sample --weights weights/digits --sampler ddim --steps 50 --count 10 --out grid.png
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// How many images; 16 unless --init says otherwise.

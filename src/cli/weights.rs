@@ -13,8 +13,8 @@ use std::path::Path;
 /// A folder that is none of a model, or whose files do not fit together.
 pub fn open(path: &Path) -> Result<Checkpoint, Failure> {
     let folder = ModelFolder::find(path)?;
-    folder.notes().iter().for_each(|note| say!("{note}"));
     let checkpoint = folder.read()?;
+    folder.notes().iter().for_each(|note| say!("{note}"));
     let [h, w] = checkpoint.config.sample_size;
     let specs = prediction(&checkpoint.config, Shape::new(1, h, w, checkpoint.config.channels)).parameters();
     checkpoint::check_parameters(&checkpoint.tensors, &specs).map_err(|source| CheckpointError::In {
@@ -32,9 +32,9 @@ pub fn net(path: &Path) -> Result<UnetConfig, Failure> {
     Ok(checkpoint::read_net(path)?)
 }
 
-/// Says that a net was trained with dropout, where what follows has none.
+/// Says that a net's config asks for dropout, where what follows has none; predictions have none anywhere.
 pub fn say_without_dropout(net: &UnetConfig, what: &str) {
     if net.dropout != 0.0 {
-        say!("warning: the config says dropout {}, which there is none of here: {what} without", net.dropout);
+        say!("warning: config.json says dropout {}, but nothing is dropped here: {what} without it", net.dropout);
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration of a UNet: diffusers' `UNet2DModel`, as its config.json describes it.
 //!
-//! Supported is what a pixel DDPM uses; every other key or value is named and refused. Our own facts ride in keys that begin with
+//! Supported is what a pixel DDPM uses; every other key or value is named and refused, but for what says nothing about the network:
+//! how an average was made, and how much was dropped in training. Our own facts ride in keys that begin with
 //! `_`, which diffusers ignores: `_null_class` and `_class_names`.
 
 pub(crate) mod fields;

@@ -37,7 +37,7 @@ const STREAM: u64 = 2;
 /// Example: noisette evaluate --weights weights/digits --data data/mnist --out evaluation.json
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// Folder with the data: MNIST's IDX files, or pictures (see train --help).
