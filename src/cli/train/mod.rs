@@ -61,13 +61,13 @@ pub struct Args {
     /// A setting of the recipe: lr=2e-4, prediction=v_prediction, net.layers_per_block=2. May be given often.
     #[arg(long, value_name = "SETTING=VALUE")]
     set: Vec<String>,
-    /// The net, as diffusers' config.json (UNet2DModel).
+    /// The net, as diffusers' config.json (UNet2DModel), or the folder of a model with it.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Height and width of the pictures for a new net; without it that of the files if all have one of at most 32 that the net can take, else 32.
     #[arg(long, conflicts_with_all = ["resume", "config", "from"], value_parser = clap::value_parser!(u64).range(4..=256))]
     size: Option<u64>,
-    /// Start from the weights of this diffusers folder, with a fresh optimizer. IDX data bring their own names of classes.
+    /// Start from the weights of this diffusers folder or file, with a fresh optimizer. IDX data bring their own names of classes.
     #[arg(long, conflicts_with_all = ["resume", "config"])]
     from: Option<PathBuf>,
     /// Where to compute: auto, gpu or cpu.

@@ -1,6 +1,6 @@
 //! A recipe as a TOML file: read, overridden from the command line, and written with a word on every setting.
 
-use super::super::{Failure, in_file};
+use super::super::{Failure, in_file, weights};
 use crate::train::Recipe;
 use serde_json::{Map, Value};
 use std::fs;
@@ -73,8 +73,8 @@ pub fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
     let mut object = parse(&text).map_err(|error| in_file(path, error))?;
     if let Some(Value::String(file)) = object.get("net") {
         let config = path.parent().unwrap_or(Path::new("")).join(file);
-        let text = fs::read(&config).map_err(|error| format!("cannot read {}: {error}", config.display()))?;
-        let net = crate::model::config::UnetConfig::from_json(&text).map_err(|error| in_file(&config, error.into()))?;
+        let net = weights::net(&config)?;
+        weights::say_without_dropout(&net, "it is trained");
         object.insert("net".to_owned(), Recipe::new(net).net_settings().into_iter().collect());
     }
     Ok(object)
