@@ -6,12 +6,15 @@ mod crew;
 mod dom;
 mod engine;
 mod forward;
+mod keys;
 mod link;
 mod model;
 mod paint;
 mod picture;
 mod reverse;
+mod sight;
 mod switch;
+mod touch;
 
 use super::models::Entry;
 use super::state::{self, Class, Limits, State, engine_name, within};
@@ -96,6 +99,9 @@ pub fn start() {
         page.draw_shares();
     }
     listen(&app);
+    keys::listen(&app);
+    touch::guard_sliders();
+    sight::follow();
     engine::choose(&app);
     spawn_local(switch::begin(app));
 }
@@ -103,8 +109,12 @@ pub fn start() {
 /// Connects every control.
 fn listen(app: &Shared) {
     let on = |id: &str, name: &str, act: fn(&Shared)| {
-        let app = app.clone();
-        dom::on(&dom::by_id::<Element>(id), name, move |_| act(&app));
+        let (app, element) = (app.clone(), dom::by_id::<Element>(id));
+        dom::on(&element.clone(), name, move |_| {
+            if !dom::is_off(&element) {
+                act(&app);
+            }
+        });
     };
     on("t", "input", |app| {
         let mut page = app.borrow_mut();
@@ -244,14 +254,14 @@ impl App {
     fn status(&mut self, text: &str) {
         self.failed = false;
         dom::set_text("status", text);
-        dom::by_id::<Element>("status").set_class_name("status");
+        dom::set_class("status", "failed", false);
     }
 
     /// Writes an error into the status line.
     fn error(&mut self, message: &str) {
         self.failed = true;
         dom::set_text("status", &format!("Error: {}.", message.trim_end_matches('.')));
-        dom::by_id::<Element>("status").set_class_name("status failed");
+        dom::set_class("status", "failed", true);
     }
 
     /// One choice per sample.
