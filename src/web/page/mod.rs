@@ -4,6 +4,7 @@ mod algorithm;
 mod check;
 mod crew;
 mod dom;
+mod drop;
 mod engine;
 mod forward;
 mod keys;
@@ -100,6 +101,7 @@ pub fn start() {
     }
     listen(&app);
     keys::listen(&app);
+    drop::listen(&app);
     touch::guard_sliders();
     sight::follow();
     engine::choose(&app);
@@ -130,7 +132,13 @@ fn listen(app: &Shared) {
         page.renew_noise();
         page.changed(app);
     });
-    on("upload", "change", |app| spawn_local(upload(app.clone())));
+    on("upload", "change", |app| {
+        let chooser = dom::input("upload");
+        let file = chooser.files().and_then(|files| files.get(0));
+        // So that the same file can be chosen again.
+        chooser.set_value("");
+        file.into_iter().for_each(|file| spawn_local(upload(app.clone(), file)));
+    });
     on("noise", "input", |app| {
         let mut page = app.borrow_mut();
         if page.read_controls() {
@@ -193,11 +201,7 @@ fn checked_thumb() -> Option<usize> {
 }
 
 /// Takes the visitor's own picture for x_0.
-async fn upload(app: Shared) {
-    let chooser = dom::input("upload");
-    let Some(file) = chooser.files().and_then(|files| files.get(0)) else { return };
-    // So that the same file can be chosen again.
-    chooser.set_value("");
+async fn upload(app: Shared, file: File) {
     let shape = app.borrow().shape;
     let opened = picture::open(&file, shape).await;
     let mut page = app.borrow_mut();
