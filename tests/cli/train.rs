@@ -23,7 +23,8 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     fail(&format!("{train} --recipe {}", folder.text("bad.toml")), &["bad.toml", "line 2"]);
     fail(&format!("{train} --config {config} --lr nan"), &["--lr is NaN"]);
     fail(&format!("{train} --config {config} --from {out}"), &["--from", "--config"]);
-    fail(&format!("{train} --config {data}"), &["cannot read"]);
+    fail(&format!("{train} --config {data}"), &["has no config.json", "t10k-images-idx3-ubyte"]);
+    fail(&format!("{train} --config {data}/none.json"), &["cannot read", "none.json"]);
     fail(&format!("{train} --size 12 --steps 1"), &["8×8×1", "12×12×1"]);
     let rgb = golden::dir("rgb").join("config.json").display().to_string();
     fail(&format!("{train} --config {rgb} --steps 1"), &["8×8×1", "8×8×3"]);
