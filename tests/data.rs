@@ -3,7 +3,8 @@
 
 use flate2::{Compression, write::GzEncoder};
 use noisette::data::{
-    Batches, DataError, Dataset, Split, fill_x0, labels, load_idx, load_idx_classes, parse_images, parse_labels,
+    Batches, DataError, Dataset, Split, fill_x0, find_idx, labels, load_idx, load_idx_classes, parse_images,
+    parse_labels,
 };
 use std::io::Write;
 use std::path::Path;
@@ -66,6 +67,58 @@ fn a_gzipped_file_is_known_by_its_bytes() {
     let (pictures, classes) = (gzip(&images(2, 3, 3)), idx(0x801, &[2], &[1, 1]));
     let directory = folder(("train-images-idx3-ubyte", &pictures), ("train-labels-idx1-ubyte", &classes));
     assert_eq!(load_idx(directory.path(), Split::Train).unwrap().len(), 2);
+}
+
+/// The four files in places that their names are joined to.
+fn four(place: impl Fn(&str) -> String) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (half, count) in [("train", 3), ("t10k", 2)] {
+        let files =
+            [("images-idx3", images(count, 2, 5)), ("labels-idx1", idx(0x801, &[count], &vec![4; count as usize]))];
+        for (name, bytes) in files {
+            let path = directory.path().join(place(&format!("{half}-{name}-ubyte")));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    directory
+}
+
+/// As torchvision and Kaggle's archives lay them out, and EMNIST calls them.
+#[test]
+fn every_layout_is_found() {
+    let layouts: [&dyn Fn(&str) -> String; 6] = [
+        &|name| format!("raw/{name}"),
+        &|name| format!("MNIST/raw/{name}"),
+        &|name| format!("{name}/{name}"),
+        &|name| format!("archive/{name}/{}", name.replace("-idx", ".idx")),
+        &|name| format!("emnist-letters-{}", name.replace("t10k", "test")),
+        &|name| name.to_uppercase(),
+    ];
+    for layout in layouts {
+        let directory = four(layout);
+        let place = find_idx(directory.path()).unwrap().expect("a place");
+        assert!(place.starts_with(directory.path()));
+        let halves = [Split::Train, Split::Test].map(|split| load_idx(directory.path(), split).unwrap().len());
+        assert_eq!(halves, [3, 2], "{}", layout("train-images-idx3-ubyte"));
+    }
+    assert_eq!(find_idx(four(|name| format!("a/b/c/{name}")).path()).unwrap(), None, "too deep");
+    assert_eq!(find_idx(four(|name| format!("__MACOSX/{name}")).path()).unwrap(), None, "litter");
+    // What lies nearest counts, if it is one.
+    let directory = four(|name| format!("MNIST/raw/{name}"));
+    let raw = |name: &str| directory.path().join(name).join("raw");
+    std::fs::create_dir_all(raw("KMNIST")).unwrap();
+    std::fs::copy(raw("MNIST").join("train-images-idx3-ubyte"), raw("KMNIST").join("train-images-idx3-ubyte")).unwrap();
+    let message = load_idx(directory.path(), Split::Train).unwrap_err().to_string();
+    assert!(
+        message.contains("several data sets") && message.contains("/MNIST/raw") && message.contains("/KMNIST/raw"),
+        "{message}"
+    );
+    assert_eq!(load_idx(&raw("MNIST"), Split::Train).unwrap().len(), 3);
+    let directory = four(|name| format!("emnist-letters-{name}"));
+    std::fs::write(directory.path().join("emnist-digits-train-images-idx3-ubyte"), images(1, 2, 2)).unwrap();
+    let message = load_idx(directory.path(), Split::Train).unwrap_err().to_string();
+    assert!(message.ends_with("expected one, found emnist-digits-…, emnist-letters-…"), "{message}");
 }
 
 #[test]

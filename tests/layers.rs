@@ -58,11 +58,11 @@ const WORDS: [(&str, &[&str]); 12] = [
             "checkpoint/files.rs",
             "checkpoint/folder.rs",
             "checkpoint/shards.rs",
-            "data/idx.rs",
-            "data/folder.rs",
+            "data/idx_files.rs",
+            "data/listing.rs",
         ],
     ),
-    ("File", &["cli", "web", "checkpoint/files.rs", "data/idx.rs", "data/folder.rs"]),
+    ("File", &["cli", "web", "checkpoint/files.rs", "data/idx_files.rs", "data/listing.rs"]),
 ];
 
 /// The words of a source file, without comments and without what stands in quotes.

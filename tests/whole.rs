@@ -35,7 +35,7 @@ fn with_thumbnail(file: &[u8]) -> Vec<u8> {
 
 /// One whole file of each kind with what its header says.
 fn whole_files() -> Vec<(&'static str, Vec<u8>, Header)> {
-    let of = |format, height, width| Header { format, size: [height, width] };
+    let of = |format, height, width| Header { format, size: [height, width], is_in_scans: false };
     let blocks: Vec<[u8; 3]> = (0..12).map(|i| [i * 20, 100 + i, 255 - 21 * i]).collect();
     let jpeg = encoded(ImageFormat::Jpeg);
     let webp = encoded(ImageFormat::WebP);
@@ -59,7 +59,11 @@ fn whole_files() -> Vec<(&'static str, Vec<u8>, Header)> {
         ("JPEG", jpeg.clone(), of(Format::Jpeg, 23, 31)),
         ("JPEG with a thumbnail", with_thumbnail(&jpeg), of(Format::Jpeg, 23, 31)),
         ("progressive JPEG", jpeg::blocks(4, &blocks, Scans::Progressive), of(Format::Jpeg, 24, 32)),
-        ("JPEG of three scans", jpeg::blocks(4, &blocks, Scans::Separate), of(Format::Jpeg, 24, 32)),
+        (
+            "JPEG of three scans",
+            jpeg::blocks(4, &blocks, Scans::Separate),
+            Header { is_in_scans: true, ..of(Format::Jpeg, 24, 32) },
+        ),
         ("GIF", encoded(ImageFormat::Gif), of(Format::Gif, 23, 31)),
         ("animated GIF", gif, of(Format::Gif, 5, 7)),
         ("WebP", webp, of(Format::WebP, 23, 31)),

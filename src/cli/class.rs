@@ -1,6 +1,7 @@
 //! `--class`: which labels the images get, told by number or by name.
 
 use super::Failure;
+use crate::data::same_name;
 use crate::model::config::UnetConfig;
 
 /// Names that an error lists at most.
@@ -30,7 +31,9 @@ fn label(config: &UnetConfig, text: &str) -> Option<usize> {
     let number = || text.parse().ok().filter(|&label| label < config.num_class_embeds.unwrap_or(0));
     let place = |same: &dyn Fn(&str) -> bool| config.class_names.iter().position(|name| same(name));
     let lower = text.to_lowercase();
-    place(&|name| name == text).or_else(number).or_else(|| place(&|name| name.to_lowercase() == lower))
+    place(&|name| same_name(name, text))
+        .or_else(number)
+        .or_else(|| place(&|name| same_name(&name.to_lowercase(), &lower)))
 }
 
 fn unknown(config: &UnetConfig, text: &str, known: &[usize]) -> String {

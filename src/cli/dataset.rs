@@ -1,49 +1,78 @@
 //! The data set a command is given: MNIST's IDX files or a folder of pictures, and the network that suits it.
 
 use super::Failure;
+use super::label_names::{self, load_idx, model_names, with_pictures};
 use crate::data::{self, DataError, Dataset, ImageFolder, Split};
 use crate::model::config::UnetConfig;
 use serde_json::Value;
 use std::path::Path;
-use std::{fs, io};
 
-/// File beside IDX files with the name of each class on a line of its own.
-pub const NAMES_FILE: &str = "class-names.txt";
 /// Height and width of pictures for a new net unless told otherwise.
 const SIZE: usize = 32;
 
-/// One half of a data set, which must suit the model. A folder of pictures is made to.
+/// One half of a data set, which must suit the model, after a word on stderr about what it consists of. A folder of pictures is made
+/// to suit.
 pub fn load_data(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset, Failure> {
-    let dataset = load_half(dir, config, split)?;
-    match config.null_class.filter(|&none| dataset.labels.iter().any(|&label| usize::from(label) == none)) {
-        None => Ok(dataset),
-        Some(none) => {
-            let dir = dir.display();
-            Err(format!("{dir} has pictures of class {none}, which is the model's label that means none").into())
-        }
-    }
+    let (dataset, summary) = load_half(dir, config, split)?;
+    summary.iter().for_each(|line| say!("data: {line}"));
+    say_empty_classes(&dataset, config, split);
+    Ok(dataset)
 }
 
 /// Finds out, without decoding pictures, whether there are test data for a model.
 pub fn check_test_half(dir: &Path, config: &UnetConfig) -> Result<(), Failure> {
-    match data::is_idx(dir) {
-        true => load_data(dir, config, Split::Test).map(drop),
-        false => open_folder(dir, config, Split::Test).map(drop),
+    match data::find_idx(dir)? {
+        Some(_) => load_half(dir, config, Split::Test).map(drop),
+        None => open_folder(dir, config, Split::Test).map(drop),
     }
 }
 
-fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset, Failure> {
+/// A half and its summary.
+fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<(Dataset, Vec<String>), Failure> {
     let ([h, w], c) = (config.sample_size, config.channels);
     check_folder(dir)?;
-    if !data::is_idx(dir) && is_folder_of_pictures(dir) {
-        return Ok(open_folder(dir, config, split)?.load([h, w], c)?);
-    }
-    let dataset = data::load_idx_classes(dir, split, data_classes(config))?;
+    let (dataset, summary) = match data::find_idx(dir)? {
+        None if data::is_folder_of_pictures(dir) => {
+            let folder = open_folder(dir, config, split)?;
+            let (found, left_out) = folder.summary();
+            let left_out = left_out.map(|left_out| format!("left out: {left_out}"));
+            (folder.load([h, w], c)?, std::iter::once(found).chain(left_out).collect())
+        }
+        place => {
+            let dataset = load_idx(dir, config, split)?;
+            let half = if split == Split::Train { "training" } else { "test" };
+            let place = place.as_deref().unwrap_or(dir).display();
+            let (n, h, w) = (dataset.len(), dataset.height, dataset.width);
+            let classes = with_pictures(&dataset).iter().filter(|there| **there).count();
+            let classes = if classes == 1 { "1 class".to_owned() } else { format!("{classes} classes") };
+            (dataset, vec![format!("{n} {half} pictures of {h}×{w} in {classes} from {place}, in IDX format")])
+        }
+    };
     if (dataset.height, dataset.width, dataset.channels) != (h, w, c) {
         let (dh, dw, dc) = (dataset.height, dataset.width, dataset.channels);
         return Err(format!("{} has {dh}×{dw}×{dc} images, the model takes {h}×{w}×{c}", dir.display()).into());
     }
-    Ok(dataset)
+    if let Some(none) = config.null_class.filter(|&none| dataset.labels.iter().any(|&label| usize::from(label) == none))
+    {
+        let dir = dir.display();
+        return Err(format!("{dir} has pictures of class {none}, which is the model's label that means none").into());
+    }
+    Ok((dataset, summary))
+}
+
+/// Names the classes of a model that a half has no pictures of.
+fn say_empty_classes(dataset: &Dataset, config: &UnetConfig, split: Split) {
+    let there = with_pictures(dataset);
+    let known = (0..config.num_class_embeds.unwrap_or(0)).filter(|&label| config.null_class != Some(label));
+    let empty: Vec<usize> = known.filter(|&label| there.get(label) != Some(&true)).collect();
+    if empty.is_empty() {
+        return;
+    }
+    let half = if split == Split::Train { "training" } else { "test" };
+    let name = |label: &usize| config.class_names.get(*label).cloned().unwrap_or_else(|| label.to_string());
+    let some = empty.iter().take(10).map(name).collect::<Vec<_>>().join(", ");
+    let more = if empty.len() > 10 { ", …" } else { "" };
+    say!("no {half} pictures of {} of the model's {} classes: {some}{more}", empty.len(), config.classes());
 }
 
 /// One half of a folder of pictures, its classes numbered as the model does.
@@ -60,7 +89,7 @@ fn open_folder(dir: &Path, config: &UnetConfig, split: Split) -> Result<ImageFol
 }
 
 /// How many classes data may have: the label that means none is the model's, not the data's.
-fn data_classes(config: &UnetConfig) -> usize {
+pub fn data_classes(config: &UnetConfig) -> usize {
     config.num_class_embeds.map_or(256, |rows| rows - usize::from(config.null_class.is_some()))
 }
 
@@ -75,7 +104,7 @@ fn check_folder(dir: &Path) -> Result<(), Failure> {
 /// Numbers a folder's classes as the model does: by name where it has names, else in order.
 fn suit_classes(dir: &Path, folder: &mut ImageFolder, config: &UnetConfig, classes: usize) -> Result<(), DataError> {
     let directory = dir.display().to_string();
-    let names = &config.class_names[..config.class_names.len().min(classes)];
+    let names = model_names(config);
     if !names.is_empty() {
         return folder.number_as(names);
     }
@@ -84,14 +113,6 @@ fn suit_classes(dir: &Path, folder: &mut ImageFolder, config: &UnetConfig, class
         found if found > classes => Err(DataError::TooManyClasses { directory, found, max: classes }),
         _ => Ok(()),
     }
-}
-
-/// Whether there is anything in a folder that could be pictures: what is not there is told as missing IDX files.
-fn is_folder_of_pictures(dir: &Path) -> bool {
-    let picture = |name: &str| [".png", ".jpg", ".jpeg"].iter().any(|end| name.to_lowercase().ends_with(end));
-    fs::read_dir(dir).is_ok_and(|entries| {
-        entries.flatten().any(|entry| entry.path().is_dir() || picture(&entry.file_name().to_string_lossy()))
-    })
 }
 
 /// A new network for a data set: the widths of the digits' net, with the size, channels and classes of the data.
@@ -103,7 +124,8 @@ pub fn suitable_net(dir: &Path, asked: Option<&Value>) -> Result<UnetConfig, Fai
     let blocks = asked("block_out_channels").and_then(Value::as_array).map_or(usual.block_out_channels.len(), Vec::len);
     // More than a network may have are refused with the other settings.
     let multiple = 1 << blocks.clamp(1, 8).saturating_sub(1);
-    let (sides, channels, names) = if !data::is_idx(dir) && is_folder_of_pictures(dir) {
+    let is_idx = data::find_idx(dir)?.is_some();
+    let (sides, channels, names) = if !is_idx && data::is_folder_of_pictures(dir) {
         let folder = ImageFolder::open(dir, Split::Train)?;
         let (common, grey) = folder.survey()?;
         let small = common.filter(|sides| sides.iter().all(|&side| side <= SIZE && side.is_multiple_of(multiple)));
@@ -118,7 +140,7 @@ pub fn suitable_net(dir: &Path, asked: Option<&Value>) -> Result<UnetConfig, Fai
             let other = "ask for fewer (net.block_out_channels, net.down_block_types, net.up_block_types)";
             return Err(format!("{place} has {h}×{w} images, {text}: {other}").into());
         }
-        (sides, dataset.channels, names_of(dir, &dataset)?)
+        (sides, dataset.channels, label_names::of_new_network(dir, &dataset)?)
     };
     let classes = Some(names.len()).filter(|&count| count > 0);
     Ok(UnetConfig {
@@ -130,40 +152,4 @@ pub fn suitable_net(dir: &Path, asked: Option<&Value>) -> Result<UnetConfig, Fai
         class_names: names,
         ..usual
     })
-}
-
-/// The names of the classes of a data set in IDX format: from a file beside it, or their numbers.
-fn names_of(dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
-    if let Some(names) = written_names(dir, dataset, 256)? {
-        return Ok(names);
-    }
-    // Ten, as in MNIST and the sets made after it, even if a class is missing.
-    Ok((0..labelled(dataset).max(10)).map(|i| i.to_string()).collect())
-}
-
-/// The names in the file beside a data set in IDX format, if there is one: for all of its labels, and at most `classes`.
-pub fn written_names(dir: &Path, dataset: &Dataset, classes: usize) -> Result<Option<Vec<String>>, Failure> {
-    let path = dir.join(NAMES_FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot read {}: {error}", path.display()).into()),
-    };
-    // Some editors begin a file with a mark.
-    let text = text.trim_start_matches('\u{feff}');
-    let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    let (found, labelled) = (names.len(), labelled(dataset));
-    if found < labelled || found > classes {
-        let (file, expected) = (path.display().to_string(), if found < labelled { labelled } else { classes });
-        return Err(DataError::Names { file, found, expected }.into());
-    }
-    if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-        return Err(DataError::SameName { file: path.display().to_string(), name: name.clone() }.into());
-    }
-    Ok(Some(names))
-}
-
-/// One more than the largest label.
-fn labelled(dataset: &Dataset) -> usize {
-    dataset.labels.iter().max().map_or(0, |&label| usize::from(label) + 1)
 }

@@ -16,6 +16,7 @@ mod evaluate;
 mod export;
 mod gradients;
 mod grid;
+mod label_names;
 mod predict;
 mod predictor;
 mod sample;

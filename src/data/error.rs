@@ -1,5 +1,7 @@
 //! What can be wrong with a data set on disk: one sentence for each, with the file's name.
 
+use super::halves::Half;
+use super::left_out::LeftOut;
 use std::io;
 
 /// What is wrong with a data set's files.
@@ -94,26 +96,31 @@ pub enum DataError {
         labels: usize,
     },
     /// A picture that is none, or damaged.
-    #[error("{file} does not decode as PNG or JPEG: {reason}")]
+    #[error("{file} does not decode: {reason}")]
     Picture {
         /// The file.
         file: String,
         /// What the decoder says.
         reason: String,
     },
-    /// A picture in a format that is not read.
-    #[error("{file} is no file in PNG or JPEG format: convert it or take it out")]
-    Format {
-        /// The file.
+    /// Something else that goes by the name of a picture.
+    #[error("{file} is no file: expected a picture, or take it out")]
+    NoFile {
+        /// What it is called.
         file: String,
     },
     /// A folder without a single picture.
-    #[error("{directory} holds no {what}: expected PNG or JPEG files, or sub-folders of them, one for each class")]
+    #[error(
+        "{directory} holds no {what}: expected {KINDS} files, or sub-folders of them, one for each class{}",
+        found_only(.left_out)
+    )]
     NoPictures {
         /// The folder.
         directory: String,
         /// "training images" or "test images".
         what: &'static str,
+        /// What lies there.
+        left_out: LeftOut,
     },
     /// Too few pictures for one of each `every` to be kept back.
     #[error(
@@ -126,10 +133,12 @@ pub enum DataError {
         every: usize,
     },
     /// A class without pictures.
-    #[error("the class folder {directory} is empty: expected PNG or JPEG files in it")]
+    #[error("the class folder {directory} is empty: expected {KINDS} files in it{}", found_only(.left_out))]
     EmptyClass {
         /// The folder.
         directory: String,
+        /// What lies there.
+        left_out: LeftOut,
     },
     /// A folder in a class folder.
     #[error("{directory} is a folder inside a class folder, expected pictures only{}", halves(.class))]
@@ -147,15 +156,47 @@ pub enum DataError {
         /// The folder.
         directory: String,
         /// The half that is there.
-        found: &'static str,
+        found: String,
         /// The one that is not.
         missing: &'static str,
     },
+    /// Two folders that may each be the same half of a data set.
+    #[error("{directory} has both {}/, either of which may be the {half} half: take one of them out", .found.join("/ and "))]
+    TwoOfAHalf {
+        /// The folder.
+        directory: String,
+        /// "training" or "test".
+        half: &'static str,
+        /// What the two are called.
+        found: [String; 2],
+    },
     /// A folder beside the two halves of a data set.
-    #[error("{directory} lies beside train/ and test/, and would be passed over: move it into them, or take it out")]
+    #[error("{directory} lies beside {}/, and would be passed over: move it into them, or take it out", .halves.join("/ and "))]
     Third {
         /// The folder.
         directory: String,
+        /// What the two halves are called.
+        halves: [String; 2],
+    },
+    /// Several data sets in IDX format, none of which is meant.
+    #[error("{directory} holds several data sets in IDX format: expected one, found {}", .found.join(", "))]
+    SeveralIdx {
+        /// The folder.
+        directory: String,
+        /// Where they lie, or what their files' names begin with.
+        found: Vec<String>,
+    },
+    /// A label whose name the model does not have.
+    #[error("{file} has label {found} at index {index}, expected one of the model's classes, {}", expected(.classes))]
+    UnknownLabel {
+        /// The file.
+        file: String,
+        /// Which label.
+        index: usize,
+        /// Its value.
+        found: u8,
+        /// The classes there are.
+        classes: Vec<String>,
     },
     /// The name of a class that is no text.
     #[error("the name of the class folder {directory} is no Unicode text: rename it")]
@@ -216,12 +257,19 @@ pub enum DataError {
 }
 
 /// What somebody may have meant by a class of this name.
-fn halves(class: &str) -> &'static str {
-    match class {
-        "train" => ": as a half of a data set, train/ needs test/ beside it",
-        "test" => ": as a half of a data set, test/ needs train/ beside it",
-        _ => "",
+fn halves(class: &str) -> String {
+    match Half::of(class) {
+        Some(Half::Train) => format!(": as a half of a data set, {class}/ needs test/ beside it"),
+        Some(Half::Test | Half::Validation) => format!(": as a half of a data set, {class}/ needs train/ beside it"),
+        None => String::new(),
     }
+}
+
+/// The files that are read.
+const KINDS: &str = "PNG, JPEG, GIF, WebP or BMP";
+
+fn found_only(left_out: &LeftOut) -> String {
+    if left_out.is_empty() { String::new() } else { format!("; found {left_out}") }
 }
 
 fn expected(classes: &[String]) -> String {

@@ -1,4 +1,4 @@
-//! A folder of pictures as a data set: PNG and JPEG files of any size, in sub-folders if they have classes.
+//! A folder of pictures as a data set: files of any size, known by their content, in sub-folders if they have classes.
 //!
 //! | what lies in the folder | what it means |
 //! |---|---|
@@ -6,19 +6,23 @@
 //! | sub-folders of pictures | one class each, numbered in the order of their names |
 //! | `train/` and `test/`, each one of the above | the two halves |
 //!
-//! A lone `train/` or `test/` is refused, unless there are other classes beside it: there may be trains among them. So are
-//! folders below a class. Without `train/` and `test/`, every 20th picture of each class, in the order of their names, is kept back as the test half.
+//! The halves go by other names, too, in whatever capitals ([`Half`]). One of them alone is refused, unless there are other classes
+//! beside it: there may be trains among them. So are folders below a class. Without halves, every 20th picture of each class, in the
+//! order of their names, is kept back as the test half. Names of classes are text: however an é is written, it is the same class.
 
+use super::format::Format;
+use super::halves::Half;
+use super::left_out::LeftOut;
+use super::listing::{self, Listing};
 use super::picture;
 use super::{DataError, Dataset, Split};
 use rayon::prelude::*;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use unicode_normalization::UnicodeNormalization;
 
 /// Of so many pictures of a class, the last is a test picture.
 const TEST_EVERY: usize = 20;
-/// What parts of a data set are called, here or elsewhere.
-const HALVES: [&str; 5] = ["train", "test", "val", "valid", "validation"];
 /// Labels are bytes.
 const MAX_CLASSES: usize = 256;
 /// The largest data set accepted, in bytes of pixels.
@@ -28,72 +32,142 @@ const MAX_BYTES: usize = 1 << 31;
 #[derive(Clone, Debug)]
 pub struct ImageFolder {
     directory: PathBuf,
+    split: Split,
+    /// Whether the half is a part of a folder that does not divide its pictures.
+    is_kept_back: bool,
     classes: Vec<String>,
-    /// Each picture and its class.
-    files: Vec<(PathBuf, u8)>,
+    files: Vec<Entry>,
+    left_out: LeftOut,
+}
+
+/// A picture of a folder.
+#[derive(Clone, Debug)]
+struct Entry {
+    path: PathBuf,
+    format: Format,
+    class: u8,
+}
+
+/// Whether two names are the same text, however their accents are written (NFC or NFD).
+pub fn same_name(a: &str, b: &str) -> bool {
+    a.nfc().eq(b.nfc())
+}
+
+/// Whether there is anything in a folder that could be pictures, or folders of them.
+pub fn is_folder_of_pictures(directory: &Path) -> bool {
+    // What cannot be listed is told when it is opened.
+    Listing::of(directory)
+        .map_or(true, |it| !it.folders.is_empty() || !it.pictures.is_empty() || it.left_out.has_pictures())
 }
 
 impl ImageFolder {
     /// Lists one half of a folder.
     ///
     /// # Errors
-    /// [`DataError`]: nothing there, an empty class, a picture outside the classes, a format that is not read.
+    /// [`DataError`]: nothing there, an empty class, a picture outside the classes, halves that are not clear.
     pub fn open(directory: &Path, split: Split) -> Result<Self, DataError> {
-        let [train, test] = ["train", "test"].map(|half| directory.join(half));
-        if train.is_dir() && test.is_dir() {
-            no_third(directory)?;
-            let half = Self::list(&train, "training images")?;
-            if split == Split::Train {
-                return Ok(half);
+        if let Some(([train, test], left_out)) = halves(directory)? {
+            let mut half = Self::list(&train, Split::Train)?;
+            if split == Split::Test {
+                let classes = half.classes;
+                half = Self::list(&test, Split::Test)?;
+                half.number_as(&classes)?;
             }
-            let classes = half.classes;
-            let mut half = Self::list(&test, "test images")?;
-            half.number_as(&classes)?;
+            half.left_out.add(left_out);
             return Ok(half);
         }
-        one_half(directory)?;
-        let mut folder = Self::list(directory, "training images")?;
+        let mut folder = Self::list(directory, Split::Train)?;
         let mut before = vec![0usize; folder.classes.len().max(1)];
-        folder.files.retain(|(_, class)| {
-            let count = &mut before[usize::from(*class)];
+        folder.files.retain(|entry| {
+            let count = &mut before[usize::from(entry.class)];
             *count += 1;
             count.is_multiple_of(TEST_EVERY) == (split == Split::Test)
         });
         if folder.files.is_empty() {
             return Err(DataError::TooFew { directory: directory.display().to_string(), every: TEST_EVERY });
         }
+        (folder.split, folder.is_kept_back) = (split, true);
         Ok(folder)
     }
 
     /// Lists all pictures of a folder, in the order of the names of classes and files.
-    fn list(directory: &Path, what: &'static str) -> Result<Self, DataError> {
-        let (folders, pictures) = entries(directory)?;
+    fn list(directory: &Path, split: Split) -> Result<Self, DataError> {
+        let Listing { folders, pictures, left_out } = Listing::of(directory)?;
         let name = || directory.display().to_string();
-        let mut list = Self { directory: directory.to_owned(), classes: Vec::new(), files: Vec::new() };
+        let directory = directory.to_owned();
+        let mut list = Self { directory, split, is_kept_back: false, classes: Vec::new(), files: Vec::new(), left_out };
         if folders.is_empty() {
-            list.files = pictures.into_iter().map(|path| (path, 0)).collect();
-            return if list.is_empty() { Err(DataError::NoPictures { directory: name(), what }) } else { Ok(list) };
+            list.add(pictures, 0);
+            let what = if split == Split::Train { "training images" } else { "test images" };
+            return match list.is_empty() {
+                true => Err(DataError::NoPictures { directory: name(), what, left_out: list.left_out }),
+                false => Ok(list),
+            };
         }
-        if let Some(stray) = pictures.first() {
+        if let Some((stray, _)) = pictures.first() {
             return Err(DataError::Stray { file: stray.display().to_string() });
         }
-        if folders.len() > MAX_CLASSES {
-            return Err(DataError::TooManyClasses { directory: name(), found: folders.len(), max: MAX_CLASSES });
-        }
-        for (label, folder) in folders.into_iter().enumerate() {
-            let (nested, pictures) = entries(&folder)?;
-            let class = folder.file_name().unwrap_or_default().to_str().map(str::to_owned);
+        // Two folders are one class if only the bytes of their names differ.
+        let mut classes: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        for folder in folders {
+            let class = folder.file_name().unwrap_or_default().to_str().map(|name| name.nfc().collect());
             let class = class.ok_or_else(|| DataError::ClassName { directory: folder.display().to_string() })?;
-            if let Some(nested) = nested.first() {
-                return Err(DataError::Nested { directory: nested.display().to_string(), class });
+            classes.entry(class).or_default().push(folder);
+        }
+        if classes.len() > MAX_CLASSES {
+            return Err(DataError::TooManyClasses { directory: name(), found: classes.len(), max: MAX_CLASSES });
+        }
+        for (label, (class, folders)) in classes.into_iter().enumerate() {
+            for folder in folders {
+                let directory = || folder.display().to_string();
+                let Listing { folders: nested, pictures, left_out } = Listing::of(&folder)?;
+                if let Some(nested) = nested.first() {
+                    return Err(DataError::Nested { directory: nested.display().to_string(), class });
+                }
+                if pictures.is_empty() {
+                    return Err(DataError::EmptyClass { directory: directory(), left_out });
+                }
+                list.add(pictures, label as u8);
+                list.left_out.add(left_out);
             }
-            if pictures.is_empty() {
-                return Err(DataError::EmptyClass { directory: folder.display().to_string() });
-            }
-            list.files.extend(pictures.into_iter().map(|path| (path, label as u8)));
             list.classes.push(class);
         }
         Ok(list)
+    }
+
+    fn add(&mut self, pictures: Vec<(PathBuf, Format)>, class: u8) {
+        self.files.extend(pictures.into_iter().map(|(path, format)| Entry { path, format, class }));
+    }
+
+    /// What the half consists of, in words: how many pictures of what kind from where, then what was left out and why, if anything.
+    pub fn summary(&self) -> (String, Option<String>) {
+        let mut formats: BTreeMap<Format, usize> = BTreeMap::new();
+        self.files.iter().for_each(|entry| *formats.entry(entry.format).or_default() += 1);
+        let formats = formats.iter().map(|(format, count)| format!("{count} {}", format.name())).collect::<Vec<_>>();
+        let half = if self.split == Split::Train { "training" } else { "test" };
+        let pictures = if self.len() == 1 { "picture" } else { "pictures" };
+        let division = match (self.is_kept_back, self.split) {
+            (false, _) => String::new(),
+            (true, Split::Train) => format!(", all but every {TEST_EVERY}th{}", self.of_a_class()),
+            (true, Split::Test) => format!(", every {TEST_EVERY}th{}", self.of_a_class()),
+        };
+        let (directory, formats) = (self.directory.display(), formats.join(", "));
+        let text =
+            format!("{} {half} {pictures}{} from {directory}{division}: {formats}", self.len(), self.in_classes());
+        (text, (!self.left_out.is_empty()).then(|| self.left_out.to_string()))
+    }
+
+    fn in_classes(&self) -> String {
+        let classes: BTreeSet<u8> = self.files.iter().map(|entry| entry.class).collect();
+        match classes.len() {
+            _ if self.classes.is_empty() => String::new(),
+            1 => " in 1 class".to_owned(),
+            count => format!(" in {count} classes"),
+        }
+    }
+
+    fn of_a_class(&self) -> &'static str {
+        if self.classes.is_empty() { "" } else { " of a class" }
     }
 
     /// The names of the classes, by number; empty if the pictures have none.
@@ -121,14 +195,14 @@ impl ImageFolder {
                 directory: self.directory.join(class).display().to_string(),
                 classes: names.to_vec(),
             };
-            names.iter().position(|name| name == class).map(|i| i as u8).ok_or_else(unknown)
+            names.iter().position(|name| same_name(name, class)).map(|i| i as u8).ok_or_else(unknown)
         };
         if self.classes.is_empty() && !names.is_empty() {
             let directory = self.directory.display().to_string();
             return Err(DataError::NoClasses { directory, classes: names.to_vec() });
         }
         let numbers = self.classes.iter().map(number).collect::<Result<Vec<u8>, _>>()?;
-        for (_, class) in &mut self.files {
+        for Entry { class, .. } in &mut self.files {
             *class = numbers.get(usize::from(*class)).copied().unwrap_or(0);
         }
         self.classes = names.to_vec();
@@ -140,7 +214,7 @@ impl ImageFolder {
     /// # Errors
     /// A picture that does not decode.
     pub fn survey(&self) -> Result<(Option<[usize; 2]>, bool), DataError> {
-        let found = self.files.par_iter().map(|(path, _)| picture::probe(path)).collect::<Vec<_>>();
+        let found = self.files.par_iter().map(|entry| picture::probe(&entry.path)).collect::<Vec<_>>();
         let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
         let size = found.first().map(|(size, _)| *size).filter(|size| found.iter().all(|(other, _)| other == size));
         Ok((size, found.iter().all(|(_, grey)| *grey)))
@@ -161,63 +235,60 @@ impl ImageFolder {
             let reason = format!("{} pictures of {height}×{width} take {bytes} bytes of memory", self.files.len());
             return Err(DataError::Picture { file: self.directory.display().to_string(), reason });
         }
-        let pictures = self.files.par_iter().map(|(path, _)| picture::load(path, size, channels)).collect::<Vec<_>>();
+        let pictures =
+            self.files.par_iter().map(|entry| picture::load(&entry.path, size, channels)).collect::<Vec<_>>();
         let mut images = Vec::with_capacity(bytes);
         for picture in pictures {
             images.extend(picture?);
         }
-        let labels = self.files.iter().map(|(_, class)| *class).collect();
+        let labels = self.files.iter().map(|entry| entry.class).collect();
         Ok(Dataset { images, labels, height, width, channels })
     }
 }
 
-/// Refuses a folder in which one half of a data set lies without the other.
-fn one_half(directory: &Path) -> Result<(), DataError> {
-    let (folders, _) = entries(directory)?;
-    let names: Vec<_> = folders.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-    let only_halves = names.iter().all(|name| HALVES.contains(name));
-    for (found, missing) in [("train", "test"), ("test", "train")] {
-        if only_halves && names.contains(&found) && !names.contains(&missing) {
-            return Err(DataError::OneHalf { directory: directory.display().to_string(), found, missing });
+/// The folders of the two halves, and folders that are neither; nothing if a folder is not divided.
+///
+/// # Errors
+/// One half without the other, two folders for the same half, or something beside them.
+fn halves(directory: &Path) -> Result<Option<([PathBuf; 2], LeftOut)>, DataError> {
+    let paths = listing::entries(directory)?.into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let half = |path: &PathBuf| Half::of(&name(path));
+    let of = |wanted: Half| paths.iter().filter(|path| half(path) == Some(wanted)).collect::<Vec<_>>();
+    let [train, test, validation] = [Half::Train, Half::Test, Half::Validation].map(of);
+    let (judged, unused) = if test.is_empty() { (validation, Vec::new()) } else { (test, validation) };
+    let third = paths.iter().find(|path| half(path).is_none());
+    let place = || directory.display().to_string();
+    for (half, found) in [("training", &train), ("test", &judged)] {
+        if let [one, other, ..] = found[..]
+            && (third.is_none() || !train.is_empty() && !judged.is_empty())
+        {
+            let found = [one, other].map(|path| name(path));
+            return Err(DataError::TwoOfAHalf { directory: place(), half, found });
         }
     }
-    Ok(())
-}
-
-/// Refuses a folder with two halves and something else, which would be neither.
-fn no_third(directory: &Path) -> Result<(), DataError> {
-    let (folders, _) = entries(directory)?;
-    match folders.iter().find(|path| !HALVES.iter().any(|half| path.ends_with(half))) {
-        None => Ok(()),
-        Some(third) => Err(DataError::Third { directory: third.display().to_string() }),
-    }
-}
-
-/// The sub-folders and the pictures in a folder, sorted; hidden entries and files of other kinds are passed over.
-fn entries(directory: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
-    let failed = |source| DataError::Io { file: directory.display().to_string(), source };
-    let paths = fs::read_dir(directory).map_err(failed)?.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    paths.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
-    paths.sort();
-    let (mut folders, mut pictures) = (Vec::new(), Vec::new());
-    for path in paths {
-        // A link to nowhere may have been a class.
-        let kind = fs::metadata(&path).map_err(|source| DataError::Io { file: path.display().to_string(), source })?;
-        if kind.is_dir() {
-            folders.push(path);
-            continue;
+    let names = |train: &Path, test: &Path| [train, test].map(&name);
+    match (train.first(), judged.first(), third) {
+        (Some(train), Some(test), Some(third)) => {
+            Err(DataError::Third { directory: third.display().to_string(), halves: names(train, test) })
         }
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        match extension.as_deref() {
-            Some("png" | "jpg" | "jpeg") if kind.is_file() => pictures.push(path),
-            // Whoever reads a pipe waits.
-            Some("png" | "jpg" | "jpeg") => return Err(DataError::Format { file: path.display().to_string() }),
-            Some("gif" | "webp" | "bmp" | "tif" | "tiff" | "avif" | "heic" | "svg") => {
-                return Err(DataError::Format { file: path.display().to_string() });
-            }
-            _ => {}
+        (Some(train), Some(test), None) => {
+            let [train_name, test_name] = names(train, test);
+            let mut left_out = LeftOut::default();
+            unused
+                .iter()
+                .for_each(|path| left_out.folder(path, format!("{train_name}/ and {test_name}/ are the halves")));
+            let beside = Listing::of(directory)?;
+            left_out.add(beside.left_out);
+            beside.pictures.iter().for_each(|(path, _)| left_out.file(path, "beside the halves".to_owned()));
+            Ok(Some(([train, test].map(|path| (*path).clone()), left_out)))
         }
+        (Some(found), None, None) => {
+            Err(DataError::OneHalf { directory: place(), found: name(found), missing: "test" })
+        }
+        (None, Some(found), None) => {
+            Err(DataError::OneHalf { directory: place(), found: name(found), missing: "train" })
+        }
+        _ => Ok(None),
     }
-    Ok((folders, pictures))
 }

@@ -5,7 +5,13 @@ mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 pub mod format;
+pub mod halves;
 pub mod idx;
+#[cfg(not(target_arch = "wasm32"))]
+mod idx_files;
+pub mod left_out;
+#[cfg(not(target_arch = "wasm32"))]
+mod listing;
 #[cfg(not(target_arch = "wasm32"))]
 mod picture;
 pub mod whole;
@@ -13,10 +19,11 @@ pub mod whole;
 pub use batches::Batches;
 pub use error::DataError;
 #[cfg(not(target_arch = "wasm32"))]
-pub use folder::ImageFolder;
-#[cfg(not(target_arch = "wasm32"))]
-pub use idx::{is_idx, load_idx, load_idx_classes};
+pub use folder::{ImageFolder, is_folder_of_pictures, same_name};
 pub use idx::{parse_images, parse_labels};
+#[cfg(not(target_arch = "wasm32"))]
+pub use idx_files::{find_idx, load_idx, load_idx_classes};
+pub use left_out::LeftOut;
 
 use crate::diffusion::forward::from_pixel;
 

@@ -24,6 +24,9 @@ pub struct Header {
     pub format: Format,
     /// Height and width in pixels, as stored: an orientation in Exif is not applied. Both at least 1.
     pub size: [usize; 2],
+    /// Whether it is a JPEG that brings its components in several scans without being progressive, which is rare; not every decoder
+    /// gets it right.
+    pub is_in_scans: bool,
 }
 
 /// Why a file's picture is not to be decoded.
@@ -68,10 +71,15 @@ pub enum Flaw {
 /// [`Flaw`], one sentence.
 pub fn check(bytes: &[u8]) -> Result<Header, Flaw> {
     let format = Format::of(&bytes[..bytes.len().min(START)]).ok_or(Flaw::Unknown)?;
-    let file = File { format, bytes, at: 0 };
+    let file = Walk { format, bytes, at: 0 };
+    let mut is_in_scans = false;
     let size = match format {
         Format::Png => png(file)?,
-        Format::Jpeg => jpeg(file)?,
+        Format::Jpeg => {
+            let (size, in_scans) = jpeg(file)?;
+            is_in_scans = in_scans;
+            size
+        }
         Format::Gif => gif(file)?,
         Format::WebP => webp(file)?,
         Format::Bmp => bmp(file)?,
@@ -84,7 +92,7 @@ pub fn check(bytes: &[u8]) -> Result<Header, Flaw> {
     if pixel_bytes(size) > MAX_DECODED {
         return Err(Flaw::Large { size });
     }
-    Ok(Header { format, size })
+    Ok(Header { format, size, is_in_scans })
 }
 
 fn pixel_bytes([height, width]: [usize; 2]) -> u64 {
@@ -92,13 +100,13 @@ fn pixel_bytes([height, width]: [usize; 2]) -> u64 {
 }
 
 /// A file on the way from its beginning to its end.
-struct File<'a> {
+struct Walk<'a> {
     format: Format,
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> File<'a> {
+impl<'a> Walk<'a> {
     fn cut(&self) -> Flaw {
         let expected = match self.format {
             Format::Png => "the IEND chunk",
@@ -154,7 +162,7 @@ impl<'a> File<'a> {
 }
 
 /// Chunks of a length, a name of four letters, data and a checksum.
-fn png(mut file: File) -> Result<[u32; 2], Flaw> {
+fn png(mut file: Walk) -> Result<[u32; 2], Flaw> {
     file.take(8)?;
     let (mut size, mut has_data) = ([0; 2], false);
     loop {
@@ -178,9 +186,10 @@ fn png(mut file: File) -> Result<[u32; 2], Flaw> {
 }
 
 /// Segments that begin with a marker, 0xff and its number, and after each header of a scan its data.
-fn jpeg(mut file: File) -> Result<[u32; 2], Flaw> {
+/// Besides the size: whether the components of a sequential picture come in several scans.
+fn jpeg(mut file: Walk) -> Result<([u32; 2], bool), Flaw> {
     file.take(2)?;
-    let mut size = [0; 2];
+    let (mut size, mut is_sequential, mut is_in_scans) = ([0; 2], false, false);
     // The frame's components, and those of them that a scan has brought.
     let (mut components, mut seen) = (Vec::new(), Vec::new());
     loop {
@@ -199,7 +208,7 @@ fn jpeg(mut file: File) -> Result<[u32; 2], Flaw> {
             0xd9 if components.is_empty() || !components.iter().all(|id| seen.contains(id)) => {
                 return Err(file.damaged("a part of the picture is missing"));
             }
-            0xd9 => return Ok(size),
+            0xd9 => return Ok((size, is_in_scans)),
             _ => {}
         }
         let length = file.be16()? as usize;
@@ -211,19 +220,23 @@ fn jpeg(mut file: File) -> Result<[u32; 2], Flaw> {
             // A frame: precision, height, width, and three bytes for each component.
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                 size = [number(1), number(3)];
+                is_sequential = !matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce);
                 components = (0..usize::from(at(5))).map(|i| at(6 + 3 * i)).collect();
             }
             // The height, where the frame leaves it open.
             0xdc if size[0] == 0 => size[0] = number(0),
             // A scan: two bytes for each component.
-            0xda => seen.extend((0..usize::from(at(0))).map(|i| at(1 + 2 * i))),
+            0xda => {
+                seen.extend((0..usize::from(at(0))).map(|i| at(1 + 2 * i)));
+                is_in_scans |= is_sequential && usize::from(at(0)) < components.len();
+            }
             _ => {}
         }
     }
 }
 
 /// Blocks that each say what they are, of sub-blocks that each say how long they are.
-fn gif(mut file: File) -> Result<[u32; 2], Flaw> {
+fn gif(mut file: Walk) -> Result<[u32; 2], Flaw> {
     file.take(6)?;
     let (width, height, flags) = (file.le16()?, file.le16()?, file.byte()?);
     let colours = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
@@ -254,7 +267,7 @@ fn gif(mut file: File) -> Result<[u32; 2], Flaw> {
 }
 
 /// A RIFF file: its length, and chunks of a name, a length and data. The first says how large the picture is.
-fn webp(mut file: File) -> Result<[u32; 2], Flaw> {
+fn webp(mut file: Walk) -> Result<[u32; 2], Flaw> {
     file.take(4)?;
     let end = u64::from(file.le32()?) + 8;
     // Some writers count the last byte of an odd length, and leave it out.
@@ -292,7 +305,7 @@ fn webp(mut file: File) -> Result<[u32; 2], Flaw> {
 }
 
 /// A header that says where the rows begin and how long they are.
-fn bmp(mut file: File) -> Result<[u32; 2], Flaw> {
+fn bmp(mut file: Walk) -> Result<[u32; 2], Flaw> {
     file.take(2)?;
     let (length, _, begin, header) = (file.le32()?, file.le32()?, file.le32()?, file.le32()?);
     let (width, height) = match header {

@@ -122,9 +122,15 @@ fn a_folder_of_pictures_trains_a_model_with_its_classes() {
     let train = format!("train --data {data} --out {out} --engine cpu --batch 2");
     let output = succeed(&format!("{train} --size 8 --steps 2 {SMALL}"));
     assert!(output.stderr.contains("40 images of 8×8×3"), "{}", output.stderr);
+    let said = format!("data: 40 training pictures in 2 classes from {data}, all but every 20th of a class: 40 PNG\n");
+    assert!(output.stderr.contains(&said), "{}", output.stderr);
     let config = checkpoint::read_dir(&out).expect("a model").config;
     assert_eq!((config.class_names, config.null_class), (vec!["dark".to_owned(), "light".to_owned()], Some(2)));
-    succeed(&format!("evaluate --weights {out} --data {data} --engine cpu --images 2"));
+    fs::write(folder.path("pictures/light/x.tif"), b"II*\0").expect("it can be written");
+    let evaluated = succeed(&format!("evaluate --weights {out} --data {data} --engine cpu --images 2")).stderr;
+    let said = format!("data: 2 test pictures in 2 classes from {data}, every 20th of a class: 2 PNG\n");
+    assert!(evaluated.contains(&said), "{evaluated}");
+    assert!(evaluated.contains("data: left out: 1 .tif file (TIFF cannot be read)\n"), "{evaluated}");
 
     // As a run was saved before there were recipes, and before data was told apart.
     fs::remove_file(folder.path("run").join("recipe.toml")).expect("a recipe");
@@ -230,6 +236,43 @@ fn names_of_classes_belong_to_the_data() {
     );
     succeed(&format!("train --data {clothes_data} --out {} --engine cpu --resume --steps 2", folder.text("told")));
     assert_eq!(checkpoint::read_dir(folder.path("told")).expect("a model").config.class_names, words);
+}
+
+/// EMNIST counts its letters from 1: nobody is offered a class 0 of which the network has seen nothing.
+#[test]
+fn a_label_without_pictures_is_no_class_of_a_new_network() {
+    let folder = Folder::new();
+    let write = |half: &str, labels: &[u8]| {
+        let count = labels.len() as u32;
+        let images = [[0x803, count, 8, 8].map(u32::to_be_bytes).concat(), vec![90; labels.len() * 64]].concat();
+        let labels = [&[0x801, count].map(u32::to_be_bytes).concat(), labels].concat();
+        for (name, bytes) in [("images-idx3", images), ("labels-idx1", labels)] {
+            let path = folder.path(&format!("raw/emnist-letters-{half}-{name}-ubyte"));
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, bytes).expect("it can be written");
+        }
+    };
+    write("train", &[3, 1, 2, 5, 1]);
+    write("test", &[5, 2]);
+    let (data, out) = (folder.text(""), folder.text("run"));
+    let train = format!("train --data {data} --engine cpu --batch 1");
+    let said = succeed(&format!("{train} --out {out} --steps 1 {SMALL}")).stderr;
+    assert!(said.contains("no pictures have label 0, 4: a new network has no class for that"), "{said}");
+    assert!(
+        said.contains("data: 5 training pictures of 8×8 in 4 classes from ") && said.contains("raw, in IDX format"),
+        "{said}"
+    );
+    let config = checkpoint::read_dir(&out).expect("a model").config;
+    assert_eq!((&config.class_names[..], config.null_class), (&["1", "2", "3", "5"].map(str::to_owned)[..], Some(4)));
+    succeed(&format!("{train} --out {out} --resume --steps 2"));
+    succeed(&format!("{train} --out {out}2 --from {out} --steps 1"));
+    assert_eq!(checkpoint::read_dir(format!("{out}2")).expect("a model").config.class_names, config.class_names);
+    // The last class has the label 5: a label goes by its name.
+    let said = succeed(&format!("evaluate --weights {out} --data {data} --engine cpu --bound-images 0")).stderr;
+    assert!(said.contains("no test pictures of 2 of the model's 4 classes: 1, 3\n"), "{said}");
+    write("test", &[5, 4]);
+    let evaluate = format!("evaluate --weights {out} --data {data} --engine cpu");
+    fail(&evaluate, &["has label 4 at index 1", "one of the model's classes, 1, 2, 3, 5"]);
 }
 
 /// Weights that have become useless are nothing to go back to.

@@ -1,6 +1,6 @@
 //! What the labels of a run mean: the one that means none, and what the others are called.
 
-use super::super::{Failure, dataset};
+use super::super::{Failure, label_names};
 use super::given::Given;
 use super::run_folder::RunFolder;
 use crate::data::{self, Dataset};
@@ -29,12 +29,12 @@ pub fn new_recipe(mut base: Recipe, given: &Given) -> Result<Recipe, Failure> {
 /// What the classes of a model are called that goes on, from the folder `from`, with other data in IDX format.
 ///
 /// Names belong to data. Such files have none but those in a file beside them; a model keeps its own if it was trained on the
-/// very same data, and else its classes go by their numbers.
+/// very same data or if the data's labels are called so, too, and else its classes go by their numbers.
 pub fn names(net: &UnetConfig, from: &Path, dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
-    if !data::is_idx(dir) {
+    if data::find_idx(dir)?.is_none() || label_names::shared(dir, net)?.is_some() {
         return Ok(net.class_names.clone());
     }
-    if let Some(names) = dataset::written_names(dir, dataset, net.classes())? {
+    if let Some(names) = label_names::written(dir, dataset, net.classes())? {
         return Ok(names);
     }
     let numbers: Vec<String> = (0..net.class_names.len()).map(|label| label.to_string()).collect();
@@ -45,7 +45,7 @@ pub fn names(net: &UnetConfig, from: &Path, dir: &Path, dataset: &Dataset) -> Re
     say!(
         "the names of the classes in {model} are those of other data, and {place} has no {}: they go by their numbers, \
          unless --set net._class_names=[\"…\", …] names them",
-        dataset::NAMES_FILE
+        label_names::NAMES_FILE
     );
     Ok(numbers)
 }

@@ -30,9 +30,11 @@ const INTERRUPTED: u8 = 130;
 
 /// Train a model on a data set; writes the averaged weights as a diffusers folder.
 ///
-/// DATA is MNIST's four IDX files (or others that go by their names), plain or .gz; or a folder of PNG and JPEG files of
-/// any size, which are cropped around the centre and resized, with one sub-folder for each class if there are classes.
-/// Unless there are train/ and test/, every 20th picture of a class is left for evaluate.
+/// DATA is MNIST's four IDX files (or others that go by their names, as EMNIST's do), plain or .gz, there or in a folder below; or a
+/// folder of PNG, JPEG, GIF, WebP and BMP files of any size, known by their content, which are cropped around the centre and
+/// resized, with one sub-folder for each class if there are classes. Unless there are train/ and test/ (or training/, testing/,
+/// val/, valid/, validation/), every 20th picture of a class is left for evaluate. Of an animation the first frame counts. What is taken,
+/// and what is left out and why, is said first. A label without pictures is no class of a new network.
 ///
 /// Everything else that decides a run is its recipe, a TOML file: optimizer, learning rate, noise, loss, network, and what
 /// is kept. Each setting has a default, --recipe reads some or all, --set and the flags below override them, and the

@@ -123,7 +123,7 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
     let out = args.out.display();
     refuse_a_model(&args.out)?;
     // A run has pictures of its own, which would be data the next time.
-    if !data::is_idx(&args.data)
+    if data::find_idx(&args.data)?.is_none()
         && let Ok(data) = fs::canonicalize(&args.data)
         && real(&args.out).starts_with(data)
     {

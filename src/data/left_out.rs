@@ -1,0 +1,61 @@
+//! What lies in a folder of pictures and is not part of the data set: counted and named, so that nothing is passed over in silence.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Files that are not part of a data set: what they are called, why they are not, and how many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut(BTreeMap<(String, String), usize>);
+
+impl LeftOut {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether there are pictures among it.
+    pub fn has_pictures(&self) -> bool {
+        self.0.keys().any(|(_, why)| why != NO_PICTURE && why != NO_FILE)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl LeftOut {
+    pub(super) fn folder(&mut self, folder: &std::path::Path, why: String) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        self.0.insert((format!("{name}/"), why), 1);
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        for (key, count) in more.0 {
+            *self.0.entry(key).or_default() += count;
+        }
+    }
+
+    pub(super) fn file(&mut self, path: &std::path::Path, why: String) {
+        let ending =
+            path.extension().map_or("without an ending".to_owned(), |end| format!(".{}", end.to_string_lossy()));
+        *self.0.entry((ending, why)).or_default() += 1;
+    }
+}
+
+/// "3 .jxl files (JPEG XL cannot be read), 1 .txt file (no picture)"
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, ((what, why), count)) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            let files = if *count == 1 { "file" } else { "files" };
+            match what.as_str() {
+                folder if folder.ends_with('/') => write!(f, "{comma}{folder} ({why})")?,
+                "without an ending" => write!(f, "{comma}{count} {files} without an ending ({why})")?,
+                ending => write!(f, "{comma}{count} {ending} {files} ({why})")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why most files are left out.
+pub(super) const NO_PICTURE: &str = "no picture";
+/// Why pipes and the like are left out.
+pub(super) const NO_FILE: &str = "no file";
