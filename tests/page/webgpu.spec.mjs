@@ -42,6 +42,7 @@ test("when the GPU is lost in the middle of a run, the CPU takes it to its end",
   await expect(status(page)).toHaveText(/^Done/);
   await expect(badge(page)).toContainText(/^CPU/);
   await expect(page.locator("#engine-note")).toContainText("WebGPU stopped working");
+  await expect(page.getByRole("combobox", { name: "Engine" }), "the control shows what runs").toHaveValue("cpu");
   const resumed = await generated(page, 2);
   for (const i of [0, 1]) expect(difference(whole[i], resumed[i])).toBeLessThanOrEqual(2);
 });
