@@ -4,7 +4,7 @@ use super::batch::{images, labels};
 use super::class::classes;
 use super::{Failure, check_output, grid, in_file, open_engine, write_file};
 use crate::checkpoint::{self, Checkpoint, TensorFile};
-use crate::diffusion::{SamplerConfig, SamplerKind, Spacing, Variance};
+use crate::diffusion::{Convention, SamplerConfig, SamplerKind, Spacing, Variance};
 use crate::engine::Choice;
 use crate::model::config::UnetConfig;
 use crate::playground::{Noise, Session, Settings, sampler_config};
@@ -28,6 +28,11 @@ const MAX_COUNT: u64 = 4096;
 /// `x` [steps, N, C, H, W], the state after each step, just as a scheduler of diffusers leaves it. --raw writes `images`
 /// [N, C, H, W] in -1 to 1.
 ///
+/// --as diffusers, the default, is diffusers' letter. It departs from the papers where the list of timesteps is no ladder of
+/// equal rungs down to 0: with linspace, or with trailing where the steps do not divide T, its ddim steps to t - floor(T/n)
+/// instead of the next entry; with trailing its ddpm of large variance leaves noise in the picture; and where x_0 is clipped its
+/// ddim keeps the noise of the one that was not. --as paper goes from entry to entry of the list and ends at x_0.
+///
 /// Example: noisette sample --weights weights/digits --sampler ddim --steps 50 --count 10 --out grid.png
 #[derive(clap::Args)]
 pub struct Args {
@@ -46,6 +51,9 @@ pub struct Args {
     /// How the steps are spread over the timesteps.
     #[arg(long, value_parser = named(Spacing::ALL, Spacing::name))]
     spacing: Option<Spacing>,
+    /// Whose letter the sampler follows: diffusers', or the papers', from entry to entry of the list and to x_0.
+    #[arg(long = "as", value_parser = named(Convention::ALL, Convention::name), default_value = "diffusers")]
+    convention: Convention,
     /// Share of noise that ddim adds at each step: 0 is none, 1 as much as ddpm.
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     eta: f64,
@@ -202,6 +210,7 @@ fn settings(args: &Args, checkpoint: &Checkpoint, start: &Start) -> Result<Setti
     }
     let sampler = SamplerConfig {
         spacing: args.spacing.unwrap_or(defaults.spacing),
+        convention: args.convention,
         clip: match args.clip {
             Some(Clip::On) => Some(scheduler.clip_sample_range),
             Some(Clip::Off) => None,

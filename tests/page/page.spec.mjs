@@ -1,5 +1,5 @@
 // The page as a visitor finds it in a browser without WebGPU: everything works, on the CPU.
-import { difference, expect, expectNoBarriers, generate, generated, image, open, pixels, run, slider, status, stop, test } from "./visit.mjs";
+import { difference, expect, expectNoBarriers, generate, generated, image, keepSeed, open, pixels, run, slider, status, stop, test } from "./visit.mjs";
 
 test("reads before its program runs, and says what it needs", async ({ browser, host }) => {
   const context = await browser.newContext({ javaScriptEnabled: false });
@@ -145,7 +145,7 @@ test("a link holds every control, and a bad one is refused with a sentence", asy
   expect(await values()).toBe("123,4,7,ddpm,9,8,3,1.5,0.5,cpu");
   await expect(page.getByLabel("Digit 5")).toBeChecked();
   await page.getByRole("spinbutton", { name: "Seed", exact: true }).fill("21");
-  await expect(page).toHaveURL(/#model=digits&picture=5&t=123&noise=4&class=7&sampler=ddpm&steps=9&seed=21&count=3&guidance=1.5&eta=0.5&engine=cpu$/);
+  await expect(page).toHaveURL(/#model=digits&picture=5&t=123&noise=4&class=7&sampler=ddpm&steps=9&seed=21&count=3&guidance=1.5&eta=0.5&spacing=leading&as=diffusers&engine=cpu$/);
   await page.getByRole("button", { name: "Copy link" }).click();
   await expect(status(page)).toHaveText(/link is/);
   await page.goto(`${host.url}#t=2000&steps=0&count=99&eta=NaN&flavour=hazel&class=%ff`);
@@ -160,6 +160,96 @@ test("a link holds every control, and a bad one is refused with a sentence", asy
   await page.getByRole("spinbutton", { name: "Count" }).fill("1");
   await page.getByRole("spinbutton", { name: "Steps" }).fill("2");
   await run(page);
+});
+
+test("a value beyond T is moved and said, in a link opened fresh too", async ({ page, host }) => {
+  for (const hash of ["#t=1001", "#t=4000&steps=70000&count=99", "#model=emoji&t=5000"]) {
+    await page.goto("about:blank");
+    await page.goto(host.url + hash);
+    await expect(status(page)).toHaveText(/^Error: .*t is at most 1000 with this model, not \d+/);
+    await expect(generate(page)).toBeEnabled();
+    await expect(page.locator("#t-value")).toHaveText("1000");
+    await expect(page.locator("#alpha-bar")).toHaveText(/^0\.0/);
+  }
+  await page.getByRole("spinbutton", { name: "Count" }).fill("1");
+  await run(page);
+});
+
+test("no number is shown before it is true", async ({ page, host }) => {
+  let go;
+  const held = new Promise((resolve) => (go = resolve));
+  await page.route("**/scheduler_config.json", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.goto(host.url);
+  await expect(status(page)).toHaveText(/^Loading the network/);
+  await expect(page.locator("#download-line")).toBeVisible();
+  const numbers = ["alpha-bar", "sqrt-alpha-bar", "sqrt-one-minus", "signal", "sigma"];
+  for (const id of numbers) await expect(page.locator(`#${id}`)).toHaveText("–");
+  const drawn = () => image(page, "Noised image x_t").evaluate((c) => c.getContext("2d").getImageData(0, 0, c.width, c.height).data.some((v) => v > 0));
+  expect(await drawn()).toBe(false);
+  go();
+  for (const id of numbers) await expect(page.locator(`#${id}`)).toHaveText(/^0\.\d{4}$/);
+  expect(await drawn()).toBe(true);
+});
+
+test("the algorithm is that of the run, and one step gives no noise", async ({ page, host }) => {
+  await open(page, host, "#spacing=trailing&as=paper&count=1");
+  const lines = page.getByRole("list", { name: "The algorithm" }).locator("li");
+  await expect(lines.nth(1)).toHaveText("for t = 1000, 875, 750, …, 125, s the next one, at last 0:");
+  await expect(lines.nth(2)).toHaveText("v̂ = vθ(xt, t, class)");
+  await expect(lines.nth(3)).toContainText("x̂0 = √ᾱt · xt − √(1−ᾱt) · v̂");
+  await page.getByRole("slider", { name: "Guidance" }).fill("2");
+  await expect(lines.nth(2)).toHaveText("v̂ = vθ(xt, t) + 2·(vθ(xt, t, class) − vθ(xt, t))");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("1");
+  await expect(lines.nth(1)).toHaveText("for t = 1000, s = 0:");
+  await run(page);
+  const [picture] = await generated(page, 1);
+  const rough = picture.slice(1).reduce((sum, v, i) => sum + Math.abs(v - picture[i]), 0) / 783;
+  expect(rough, "neighbours in noise differ by 80 and more").toBeLessThan(40);
+  // An old link says nothing of spacing.
+  await page.goto(`${host.url}#sampler=ddim&steps=5&count=1`);
+  await expect(lines.nth(1)).toHaveText("for t = 801, 601, 401, …, 1, s = t − 200, at least 0:");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("4");
+  await expect(lines.nth(1), "of new steps the spacing is new").toHaveText("for t = 1000, 750, 500, 250, s the next one, at last 0:");
+});
+
+test("each Generate throws new noise unless the seed is kept; old pictures are marked", async ({ page, host }) => {
+  await page.goto(`${host.url}#count=1&steps=2&seed=5`);
+  await expect(generate(page)).toBeEnabled();
+  await expect(keepSeed(page), "a link's seed is kept").toBeChecked();
+  const seed = page.getByRole("spinbutton", { name: "Seed", exact: true });
+  await keepSeed(page).uncheck();
+  await run(page);
+  expect(await seed.inputValue(), "a link's seed is used first").toBe("5");
+  const first = await generated(page, 1);
+  await run(page);
+  expect(await seed.inputValue()).not.toBe("5");
+  const second = await generated(page, 1);
+  expect(difference(first[0], second[0])).toBeGreaterThan(64);
+  await expect(page).toHaveURL(new RegExp(`seed=${await seed.inputValue()}&`));
+  const old = page.locator("#old");
+  await expect(old).toHaveText("");
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await expect(status(page)).toHaveText(/link is/);
+  await expect(status(page)).not.toContainText("pictures shown");
+  await page.getByRole("button", { name: "Another seed" }).click();
+  await expect(old).toHaveText(/^Made with seed \d+\. Press Generate to see seed \d+\.$/);
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await expect(status(page)).toContainText("not those of the pictures shown");
+  const thrown = await seed.inputValue();
+  await run(page);
+  expect(await seed.inputValue(), "a seed that was thrown by hand is used").toBe(thrown);
+  await expect(old).toHaveText("");
+  await seed.fill("5");
+  await expect(old).toHaveText(`Made with seed ${thrown}. Press Generate to see seed 5.`);
+  await expect(keepSeed(page), "who types a seed means it").toBeChecked();
+  await run(page);
+  expect(await generated(page, 1)).toEqual(first);
+  await run(page);
+  expect(await generated(page, 1)).toEqual(first);
+  await expect(old).toHaveText("");
 });
 
 test("weights that are missing or broken are named, and the slider works all the same", async ({ page, host }) => {

@@ -46,11 +46,14 @@ export const test = base.extend({
   },
 });
 
-/** Opens the page and waits for an engine. */
+/** Opens the page and waits for an engine. The seed is kept, so that runs can be compared. */
 export async function open(page, host, hash = "") {
   await page.goto(host.url + hash);
   await expect(generate(page)).toBeEnabled();
+  await keepSeed(page).check();
 }
+
+export const keepSeed = (page) => page.getByRole("checkbox", { name: "Keep the seed" });
 
 export const generate = (page) => page.getByRole("button", { name: "Generate", exact: true });
 export const stop = (page) => page.getByRole("button", { name: "Stop", exact: true });
