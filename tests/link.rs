@@ -5,7 +5,7 @@ use noisette::checkpoint::Suggested;
 use noisette::diffusion::{Convention, SamplerKind, Spacing};
 use noisette::engine::Choice;
 use noisette::rng::Rng;
-use noisette::web::state::{Class, Limits, Sampling, State};
+use noisette::web::state::{Chosen, Class, Limits, Sampling, State};
 
 const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10 };
 
@@ -27,7 +27,8 @@ fn every_state_survives_its_link() {
                 guidance: rng.below(51) as f64 / 10.0,
                 eta: rng.uniform(),
             },
-            unsaid: false,
+            chosen: Chosen::ALL,
+            keep_seed: true,
             seed: u64::from(rng.u32()),
             count: 1 + rng.below(16),
             engine: [Choice::Auto, Choice::Gpu, Choice::Cpu][rng.below(3)],
@@ -123,25 +124,68 @@ fn a_link_from_before_spacing_means_what_it_meant() {
         assert!(problems.is_empty(), "{problems:?}");
         let how = state.sampling;
         let (sampler, spacing, convention) = (how.sampler.name(), how.spacing.name(), how.convention.name());
-        (state.unsaid, sampler, how.steps, spacing, convention, how.guidance, how.eta)
+        (state.chosen, sampler, how.steps, spacing, convention, how.guidance, how.eta)
     };
     // As the page wrote them, and by hand.
     let whole = "#model=digits&picture=3&t=400&noise=1&class=each&sampler=ddim&steps=15&seed=6&count=10&guidance=1.5&eta=0&engine=auto";
-    let old = (false, "ddim", 15, "leading", "diffusers", 1.5, 0.0);
+    let old = (Chosen::ALL, "ddim", 15, "leading", "diffusers", 1.5, 0.0);
     assert_eq!(of(whole), old);
     assert_eq!(of("#steps=15"), old);
     assert_eq!(of("#guidance=1.5&t=30"), old);
-    assert_eq!(of("#sampler=ddpm"), (false, "ddpm", 15, "leading", "diffusers", 1.5, 0.0));
-    // Who says nothing of it leaves it to the model.
-    for link in ["", "#t=3&seed=9&count=2&class=4", "#model=emoji"] {
-        assert_eq!(of(link), (true, "ddim", 8, "trailing", "paper", 1.0, 0.0), "{link}");
+    for link in ["#seed=9", "#t=3&class=4", "#model=emoji&count=2", "#eta=0"] {
+        assert_eq!(of(link), old, "{link}");
+        assert!(State::parse(link).0.keep_seed, "{link} is one picture");
     }
-    assert_eq!(of("#spacing=trailing&as=paper&steps=4"), (false, "ddim", 4, "trailing", "paper", 1.0, 0.0));
+    assert_eq!(State::parse("#count=2").0.seed, 6);
+    assert_eq!(of("#sampler=ddpm"), (Chosen::ALL, "ddpm", 15, "leading", "diffusers", 1.5, 0.0));
+    // Who says nothing of pictures to generate leaves it to the model.
+    for link in ["", "#t=3&noise=2&picture=4&engine=cpu", "#model=emoji"] {
+        assert_eq!(of(link), (Chosen::default(), "ddim", 8, "trailing", "paper", 1.0, 0.0), "{link}");
+        assert!(!State::parse(link).0.keep_seed, "{link}");
+    }
+    let chosen = Chosen { steps: true, spacing: true, ..Chosen::default() };
+    assert_eq!(of("#spacing=trailing&as=paper&steps=4"), (chosen, "ddim", 4, "trailing", "paper", 1.0, 0.0));
+}
+
+#[test]
+fn what_nobody_has_chosen_follows_the_model() {
+    let of_model = Sampling {
+        sampler: SamplerKind::DpmSolverPp2M,
+        steps: 6,
+        spacing: Spacing::Linspace,
+        convention: Convention::Paper,
+        guidance: 2.0,
+        eta: 0.25,
+    };
+    let mut state = State::default();
+    state.follow(&of_model);
+    assert_eq!(state.sampling, of_model, "nobody has chosen anything");
+    state.choose(Sampling { guidance: 4.0, ..of_model }, &of_model);
+    state.follow(&Sampling::USUAL);
+    assert_eq!(state.sampling, Sampling { guidance: 4.0, ..Sampling::USUAL }, "the guidance stays");
+    let (mut old, _) = State::parse("#steps=15");
+    let before = old.sampling;
+    old.follow(&of_model);
+    assert_eq!(old.sampling, before, "an old link is one picture with every model");
+    old.choose(Sampling { guidance: 1.0, ..before }, &of_model);
+    assert_eq!(old.sampling.spacing, Spacing::Leading, "its spacing is for these steps");
+    old.choose(Sampling { steps: 1, ..old.sampling }, &of_model);
+    assert_eq!((old.sampling.spacing, old.sampling.convention), (Spacing::Linspace, Convention::Paper));
+    // What a reload needs and a link does not hold.
+    for (chosen, keep_seed) in
+        [(Chosen { eta: true, ..Chosen::default() }, false), (Chosen::ALL, true), (Chosen::default(), true)]
+    {
+        let state = State { chosen, keep_seed, ..State::default() };
+        let (mut read, _) = State::parse(&state.hash());
+        assert_eq!((read.chosen, read.keep_seed), (Chosen::ALL, true), "a link is what somebody chose");
+        read.recall(state.memory());
+        assert_eq!(read, state);
+    }
 }
 
 #[test]
 fn a_model_suggests_how_to_sample_it_within_what_the_page_has() {
-    assert_eq!(Sampling::suggested(&Suggested::default()), Sampling::USUAL);
+    assert_eq!(Sampling::suggested(&Suggested::default(), 1000), Sampling::USUAL);
     let suggested = Suggested {
         sampler: Some(SamplerKind::DpmSolverPp2M),
         steps: Some(6),
@@ -149,7 +193,8 @@ fn a_model_suggests_how_to_sample_it_within_what_the_page_has() {
         guidance: Some(-3.0),
         ..Suggested::default()
     };
-    let how = Sampling::suggested(&suggested);
+    let how = Sampling::suggested(&suggested, 1000);
     assert_eq!((how.sampler, how.steps, how.spacing), (SamplerKind::DpmSolverPp2M, 6, Spacing::Linspace));
     assert_eq!(how.guidance, 0.0, "the slider begins there");
+    assert_eq!(Sampling::suggested(&Suggested::default(), 5).steps, 5, "there are no more");
 }

@@ -1,6 +1,6 @@
 //! The algorithm that a run follows, in six lines, as it is for the model at hand. Subscripts stand as `_{…}`.
 
-use crate::diffusion::{Convention, Prediction, Sampler, SamplerConfig, SamplerKind, Schedule};
+use crate::diffusion::{Convention, Prediction, Sampler, SamplerConfig, SamplerKind, Schedule, Variance};
 
 /// Timesteps of a list that are written out at its beginning.
 const FIRST: usize = 3;
@@ -30,7 +30,7 @@ pub fn lines(shown: &Shown) -> [(bool, String); 6] {
         (true, predict(shown)),
         (true, x_0(config)),
         (true, move_x(config, visited.len() == schedule.timesteps())),
-        (false, "return x_{0}".to_owned()),
+        (false, format!("return x_{{{}}}", end(config, schedule, &visited))),
     ]
 }
 
@@ -43,15 +43,26 @@ fn list(visited: &[usize]) -> String {
     }
 }
 
+/// Where DDIM as diffusers has it lands from t, if it does not land on x_0: t − ⌊T/n⌋, or at the least ᾱ_1 for ᾱ_0.
+fn stride(config: &SamplerConfig, schedule: &Schedule) -> Option<(usize, usize)> {
+    let own = config.kind == SamplerKind::Ddim && config.convention == Convention::Diffusers;
+    own.then(|| (schedule.timesteps() / config.steps.max(1), usize::from(!config.set_alpha_to_one)))
+}
+
+/// The t of what is returned: 0 but for a DDIM that stops short of it.
+fn end(config: &SamplerConfig, schedule: &Schedule, visited: &[usize]) -> usize {
+    let Some((stride, least)) = stride(config, schedule) else { return 0 };
+    visited.last().map_or(0, |last| last.saturating_sub(stride)).max(least)
+}
+
 /// What s is, where the formula of the move speaks of it.
 fn next(config: &SamplerConfig, schedule: &Schedule, visited: &[usize]) -> String {
-    let stride = schedule.timesteps() / config.steps.max(1);
-    match (config.kind, config.convention) {
-        (SamplerKind::Ddpm, _) if visited.len() == schedule.timesteps() => String::new(),
-        // The picture itself, of which nothing is left to remove.
-        _ if visited.len() == 1 => ", s = 0".to_owned(),
-        (SamplerKind::Ddim, Convention::Diffusers) => format!(", s = t − {stride}, at least 0"),
-        _ => ", s the next one, at last 0".to_owned(),
+    let end = end(config, schedule, visited);
+    match stride(config, schedule) {
+        _ if config.kind == SamplerKind::Ddpm && visited.len() == schedule.timesteps() => String::new(),
+        _ if visited.len() == 1 => format!(", s = {end}"),
+        Some((stride, least)) => format!(", s = t − {stride}, at least {least}"),
+        None => ", s the next one, at last 0".to_owned(),
     }
 }
 
@@ -60,7 +71,7 @@ fn predict(shown: &Shown) -> String {
     let (name, symbol) = match shown.sampler.prediction {
         Prediction::Epsilon => ("ε̂", "ε"),
         Prediction::VPrediction => ("v̂", "v"),
-        Prediction::Sample => ("x̂_{0}", "f"),
+        Prediction::Sample => ("x̂", "x"),
     };
     match shown.guided {
         Some(w) => {
@@ -73,39 +84,49 @@ fn predict(shown: &Shown) -> String {
     }
 }
 
-/// x̂_0 of the prediction, and ε̂ where the move speaks of it.
+/// x̂_0 of the prediction, and ε̂ where the move speaks of it and the network does not.
 fn x_0(config: &SamplerConfig) -> String {
     let (x_0, of_model) = match config.prediction {
         Prediction::Epsilon => ("(x_{t} − √(1−ᾱ_{t}) · ε̂) / √ᾱ_{t}", None),
         Prediction::VPrediction => ("√ᾱ_{t} · x_{t} − √(1−ᾱ_{t}) · v̂", Some("√ᾱ_{t} · v̂ + √(1−ᾱ_{t}) · x_{t}")),
-        Prediction::Sample => ("x̂_{0}", Some("(x_{t} − √ᾱ_{t} · x̂_{0}) / √(1−ᾱ_{t})")),
+        Prediction::Sample => ("x̂", Some("(x_{t} − √ᾱ_{t} · x̂) / √(1−ᾱ_{t})")),
     };
-    let clipped = config.clip.map(|c| format!("x̂_{{0}} = {x_0}, cut to ±{c}"));
-    let again = config.convention == Convention::Paper && clipped.is_some();
+    let cut = config.clip.map_or(String::new(), |c| format!(", cut to ±{c}"));
+    // The paper's ε̂ is what x_t holds beside the x̂_0 that was cut; diffusers' is the network's own.
+    let again = config.convention == Convention::Paper && config.clip.is_some();
     let epsilon = if again { Some("(x_{t} − √ᾱ_{t} · x̂_{0}) / √(1−ᾱ_{t})") } else { of_model };
-    let x_0 = clipped.unwrap_or_else(|| format!("x̂_{{0}} = {x_0}"));
-    match epsilon.filter(|_| config.kind == SamplerKind::Ddim) {
-        Some(epsilon) => format!("{x_0},  ε̂ = {epsilon}"),
-        None => x_0,
-    }
+    let epsilon = epsilon.filter(|_| config.kind == SamplerKind::Ddim);
+    format!("x̂_{{0}} = {x_0}{cut}{}", epsilon.map_or(String::new(), |epsilon| format!(",  ε̂ = {epsilon}")))
 }
 
 /// From x_t to x_s.
 fn move_x(config: &SamplerConfig, every: bool) -> String {
+    // In every step that leads from one t to the one before it, s is t − 1.
+    let (s, alpha, beta) =
+        if every { ("t−1", "α_{t}", "β_{t}") } else { ("s", "ᾱ_{t}/ᾱ_{s}", "(1−ᾱ_{t}/ᾱ_{s})") };
+    let variance = match config.variance {
+        Variance::FixedSmall => format!("β̃_{{t}} = (1−ᾱ_{{{s}}})/(1−ᾱ_{{t}})·{beta}"),
+        Variance::FixedLarge => beta.to_owned(),
+    };
     match config.kind {
-        SamplerKind::Ddpm if every => {
-            "x_{t−1} = √ᾱ_{t−1}·β_{t}/(1−ᾱ_{t}) · x̂_{0} + √α_{t}·(1−ᾱ_{t−1})/(1−ᾱ_{t}) · x_{t} + σ_{t}·z,  z ~ N(0, I)"
-        }
-        SamplerKind::Ddpm => {
-            "x_{s} = √ᾱ_{s}·(1−ᾱ_{t}/ᾱ_{s})/(1−ᾱ_{t}) · x̂_{0} + √(ᾱ_{t}/ᾱ_{s})·(1−ᾱ_{s})/(1−ᾱ_{t}) · x_{t} + σ_{t}·z,  z ~ N(0, I)"
-        }
-        SamplerKind::Ddim if config.eta == 0.0 => "x_{s} = √ᾱ_{s} · x̂_{0} + √(1−ᾱ_{s}) · ε̂",
-        SamplerKind::Ddim => "x_{s} = √ᾱ_{s} · x̂_{0} + √(1−ᾱ_{s}−σ_{t}²) · ε̂ + σ_{t}·z,  σ_{t} = η·√β̃_{t}",
+        SamplerKind::Ddpm => format!(
+            "x_{{{s}}} = √ᾱ_{{{s}}}·{beta}/(1−ᾱ_{{t}}) · x̂_{{0}} + √{}·(1−ᾱ_{{{s}}})/(1−ᾱ_{{t}}) · x_{{t}} + σ_{{t}}·z,  \
+             σ_{{t}}² = {variance},  z ~ N(0, I){}",
+            if every { alpha.to_owned() } else { format!("({alpha})") },
+            if config.convention == Convention::Paper { ", none in the last step" } else { ", none at t = 1" },
+        ),
+        SamplerKind::Ddim if config.eta == 0.0 => "x_{s} = √ᾱ_{s} · x̂_{0} + √(1−ᾱ_{s}) · ε̂".to_owned(),
+        SamplerKind::Ddim => format!(
+            "x_{{s}} = √ᾱ_{{s}} · x̂_{{0}} + √(1−ᾱ_{{s}}−σ_{{t}}²) · ε̂ + σ_{{t}}·z,  σ_{{t}}² = {}²·(1−ᾱ_{{s}})/(1−ᾱ_{{t}})·(1−ᾱ_{{t}}/ᾱ_{{s}}),  \
+             z ~ N(0, I)",
+            config.eta
+        ),
         SamplerKind::DpmSolverPp2M => {
-            "x_{s} = σ_{s}/σ_{t} · x_{t} − α_{s}·(exp(−h) − 1) · (x̂_{0} + (x̂_{0} − x̂_{0}′)/2r)"
+            "x_{s} = σ_{s}/σ_{t} · x_{t} − α_{s}·(e^−h − 1) · (x̂_{0} + (x̂_{0} − x̂_{0}′)/2r),  \
+            x̂_{0}′ of the step before; without the fraction in the first and the last step"
+                .to_owned()
         }
     }
-    .to_owned()
 }
 
 #[cfg(test)]
@@ -144,11 +165,23 @@ mod tests {
         );
         assert_eq!(text[2], "v̂ = v_{θ}(x_{t}, t) + 1.5·(v_{θ}(x_{t}, t, class) − v_{θ}(x_{t}, t))");
 
+        // It ends one step short of x_0: 1000 is no multiple of 7.
+        let short = SamplerConfig { steps: 7, spacing: Spacing::Trailing, ..old };
+        assert_eq!(shown(&short, None, true)[5], "return x_{1}");
+        let short = SamplerConfig { set_alpha_to_one: false, ..old };
+        let text = shown(&short, None, true);
+        assert!(text[1].ends_with("s = t − 200, at least 1:") && text[5] == "return x_{1}", "{text:?}");
+        let paper = SamplerConfig { convention: Convention::Paper, eta: 0.5, ..short };
+        let text = shown(&paper, None, true);
+        assert!(text[4].contains("0.5²·(1−ᾱ_{s})") && text[5] == "return x_{0}", "{text:?}");
+
         let text = shown(&SamplerConfig::default(), None, false);
         assert_eq!(text[1], "for t = 1000, 999, 998, …, 1:");
         assert_eq!(text[2], "ε̂ = ε_{θ}(x_{t}, t)");
         assert_eq!(text[3], "x̂_{0} = (x_{t} − √(1−ᾱ_{t}) · ε̂) / √ᾱ_{t}, cut to ±1");
-        assert!(text[4].contains("x_{t−1}"), "{}", text[4]);
+        assert!(text[4].contains("x_{t−1}") && text[4].contains("σ_{t}² = β̃_{t}"), "{}", text[4]);
+        let large = SamplerConfig { variance: Variance::FixedLarge, ..SamplerConfig::default() };
+        assert!(shown(&large, None, false)[4].contains("σ_{t}² = β_{t},"));
 
         let one = SamplerConfig { steps: 1, clip: Some(1.0), prediction: Prediction::Epsilon, ..old };
         let one = SamplerConfig { convention: Convention::Paper, spacing: Spacing::Trailing, ..one };

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`algorithm`] | what a run does, in six lines |
+//! | [`changes`] | in what two runs differ, in words |
 //! | [`state`] | every control, and the link that holds them |
 //! | [`models`] | which models there are |
 //! | [`protocol`] | what page and worker say to each other |
@@ -12,9 +13,10 @@
 //! | `check` | the engine's side of "Check this machine" |
 //! | `page` | the visitor's side: the only place that knows the DOM |
 //!
-//! The first five know no browser and are tested natively.
+//! The first six know no browser and are tested natively.
 
 pub mod algorithm;
+pub mod changes;
 pub mod models;
 pub mod protocol;
 pub mod shares;

@@ -21,6 +21,10 @@ pub const GUIDANCE: RangeInclusive<f64> = 0.0..=5.0;
 pub const ETA: RangeInclusive<f64> = 0.0..=1.0;
 /// Seeds.
 pub const SEEDS: RangeInclusive<u64> = 0..=u32::MAX as u64;
+/// Seeds that chance brings: short enough to be read aloud.
+pub const CHANCE: u32 = 1_000_000;
+/// What a link says about the pictures to generate.
+const GENERATE_KEYS: [&str; 7] = ["class", "sampler", "steps", "seed", "count", "guidance", "eta"];
 /// Steps and t before the schedule is known.
 const ANY_TIMESTEPS: usize = crate::diffusion::Schedule::MAX_TIMESTEPS;
 /// Classes before the model is known.
@@ -111,17 +115,59 @@ impl Sampling {
     const OF_OLD: Self =
         Self { steps: 15, spacing: Spacing::Leading, convention: Convention::Diffusers, guidance: 1.5, ..Self::USUAL };
 
-    /// What a model's folder suggests.
-    pub fn suggested(by: &Suggested) -> Self {
+    /// What a model's folder suggests, with so many timesteps at most.
+    pub fn suggested(by: &Suggested, timesteps: usize) -> Self {
         let usual = Self::USUAL;
         Self {
             sampler: by.sampler.unwrap_or(usual.sampler),
-            steps: by.steps.unwrap_or(usual.steps),
+            steps: by.steps.unwrap_or(usual.steps).min(timesteps),
             spacing: by.spacing.unwrap_or(usual.spacing),
             convention: by.convention.unwrap_or(usual.convention),
             guidance: by.guidance.unwrap_or(usual.guidance).clamp(*GUIDANCE.start(), *GUIDANCE.end()),
             eta: by.eta.unwrap_or(usual.eta),
         }
+    }
+}
+
+/// Which settings of a [`Sampling`] somebody has chosen, by hand or by a link. The others follow the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// The rule.
+    pub sampler: bool,
+    /// In how many steps.
+    pub steps: bool,
+    /// How they are spread, and whose letter is followed.
+    pub spacing: bool,
+    /// w.
+    pub guidance: bool,
+    /// η.
+    pub eta: bool,
+}
+
+impl Chosen {
+    /// Every one of them.
+    pub const ALL: Self = Self { sampler: true, steps: true, spacing: true, guidance: true, eta: true };
+
+    /// Those in which two differ.
+    pub fn between(a: &Sampling, b: &Sampling) -> Self {
+        Self {
+            sampler: a.sampler != b.sampler,
+            steps: a.steps != b.steps,
+            spacing: (a.spacing, a.convention) != (b.spacing, b.convention),
+            guidance: a.guidance != b.guidance,
+            eta: a.eta != b.eta,
+        }
+    }
+
+    fn flags(&mut self) -> [&mut bool; 5] {
+        let Self { sampler, steps, spacing, guidance, eta } = self;
+        [sampler, steps, spacing, guidance, eta]
+    }
+
+    /// Those of either.
+    pub fn or(mut self, mut other: Self) -> Self {
+        self.flags().into_iter().zip(other.flags()).for_each(|(flag, other)| *flag |= *other);
+        self
     }
 }
 
@@ -140,10 +186,12 @@ pub struct State {
     pub class: Class,
     /// How.
     pub sampling: Sampling,
-    /// Nobody has said how: the model's folder may.
-    pub unsaid: bool,
+    /// What of it somebody has chosen.
+    pub chosen: Chosen,
     /// From which noise.
     pub seed: u64,
+    /// Generate begins with this seed every time: a link brought it, or somebody typed it or said so.
+    pub keep_seed: bool,
     /// How many images.
     pub count: usize,
     /// Where.
@@ -159,8 +207,9 @@ impl Default for State {
             noise: 1,
             class: Class::Each,
             sampling: Sampling::USUAL,
-            unsaid: true,
+            chosen: Chosen::default(),
             seed: 6,
+            keep_seed: false,
             count: 10,
             engine: Choice::Auto,
         }
@@ -170,7 +219,7 @@ impl Default for State {
 impl State {
     /// Reads a link's part from `#` on; what it does not name keeps its default. Also one sentence per thing that is wrong in it.
     ///
-    /// A link that says how to sample but names no spacing is of a time when all went as diffusers, spaced by its leading rule:
+    /// A link that says what to generate but names no spacing is of a time when all went as diffusers, spaced by its leading rule:
     /// it shows the picture that it showed then.
     pub fn parse(hash: &str) -> (Self, Vec<String>) {
         let mut state = Self::default();
@@ -189,17 +238,18 @@ impl State {
             }
             spaced |= matches!(key, "spacing" | "as");
         }
-        let Sampling { sampler, steps, spacing, convention, guidance, eta } = &mut state.sampling;
         let says = |key: &str| said.contains(&key);
-        let names_some = ["sampler", "steps", "guidance", "eta"].iter().any(|key| says(key));
-        state.unsaid = !names_some && !says("spacing") && !says("as");
-        if names_some && !spaced {
-            let old = Sampling::OF_OLD;
-            (*spacing, *convention) = (old.spacing, old.convention);
-            *sampler = if says("sampler") { *sampler } else { old.sampler };
-            *steps = if says("steps") { *steps } else { old.steps };
-            *guidance = if says("guidance") { *guidance } else { old.guidance };
-            *eta = if says("eta") { *eta } else { old.eta };
+        state.chosen = Chosen {
+            sampler: says("sampler"),
+            steps: says("steps"),
+            spacing: says("spacing") || says("as"),
+            guidance: says("guidance"),
+            eta: says("eta"),
+        };
+        state.keep_seed = says("seed");
+        if !spaced && GENERATE_KEYS.iter().any(|key| says(key)) {
+            state.follow(&Sampling::OF_OLD);
+            (state.chosen, state.keep_seed) = (Chosen::ALL, true);
         }
         (state, problems)
     }
@@ -240,6 +290,51 @@ impl State {
             _ => return Err(format!("the link has a setting {} that this page does not know", shorten(key))),
         }
         Ok(())
+    }
+
+    /// Takes what nobody has chosen from a suggestion.
+    pub fn follow(&mut self, suggested: &Sampling) {
+        let (how, chosen) = (&mut self.sampling, self.chosen);
+        if !chosen.sampler {
+            how.sampler = suggested.sampler;
+        }
+        if !chosen.steps {
+            how.steps = suggested.steps;
+        }
+        if !chosen.spacing {
+            (how.spacing, how.convention) = (suggested.spacing, suggested.convention);
+        }
+        if !chosen.guidance {
+            how.guidance = suggested.guidance;
+        }
+        if !chosen.eta {
+            how.eta = suggested.eta;
+        }
+    }
+
+    /// Takes how to sample from the controls, which have no word for the spacing. A link's spacing was for its own sampler and
+    /// steps: with others it is the suggested one.
+    pub fn choose(&mut self, how: Sampling, suggested: &Sampling) {
+        let by_hand = Chosen::between(&how, &self.sampling);
+        self.sampling = how;
+        self.chosen = self.chosen.or(by_hand);
+        if by_hand.sampler || by_hand.steps {
+            self.chosen.spacing = false;
+            (self.sampling.spacing, self.sampling.convention) = (suggested.spacing, suggested.convention);
+        }
+    }
+
+    /// What a link does not hold, as one number: which settings are chosen, and whether the seed is to be kept.
+    pub fn memory(&self) -> u32 {
+        let mut chosen = self.chosen;
+        let flags = chosen.flags().into_iter().map(|flag| *flag).chain([self.keep_seed]);
+        flags.enumerate().map(|(i, flag)| u32::from(flag) << i).sum()
+    }
+
+    /// Takes back what [`Self::memory`] gave.
+    pub fn recall(&mut self, memory: u32) {
+        let flags = self.chosen.flags().into_iter().chain([&mut self.keep_seed]);
+        flags.enumerate().for_each(|(i, flag)| *flag = memory >> i & 1 == 1);
     }
 
     /// The link's part from `#` on.

@@ -197,7 +197,7 @@ test("no number is shown before it is true", async ({ page, host }) => {
 });
 
 test("the algorithm is that of the run, and one step gives no noise", async ({ page, host }) => {
-  await open(page, host, "#count=1");
+  await open(page, host, "#spacing=trailing&as=paper&count=1");
   const lines = page.getByRole("list", { name: "The algorithm" }).locator("li");
   await expect(lines.nth(1)).toHaveText("for t = 1000, 875, 750, …, 125, s the next one, at last 0:");
   await expect(lines.nth(2)).toHaveText("v̂ = vθ(xt, t, class)");
@@ -218,7 +218,9 @@ test("the algorithm is that of the run, and one step gives no noise", async ({ p
 });
 
 test("each Generate throws new noise unless the seed is kept; old pictures are marked", async ({ page, host }) => {
-  await open(page, host, "#count=1&steps=2&seed=5");
+  await page.goto(`${host.url}#count=1&steps=2&seed=5`);
+  await expect(generate(page)).toBeEnabled();
+  await expect(keepSeed(page), "a link's seed is kept").toBeChecked();
   const seed = page.getByRole("spinbutton", { name: "Seed", exact: true });
   await keepSeed(page).uncheck();
   await run(page);
@@ -231,8 +233,11 @@ test("each Generate throws new noise unless the seed is kept; old pictures are m
   await expect(page).toHaveURL(new RegExp(`seed=${await seed.inputValue()}&`));
   const old = page.locator("#old");
   await expect(old).toHaveText("");
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await expect(status(page)).toHaveText(/link is/);
+  await expect(status(page)).not.toContainText("pictures shown");
   await page.getByRole("button", { name: "Another seed" }).click();
-  await expect(old).toContainText("other settings");
+  await expect(old).toHaveText(/^Made with seed \d+\. Press Generate to see seed \d+\.$/);
   await page.getByRole("button", { name: "Copy link" }).click();
   await expect(status(page)).toContainText("not those of the pictures shown");
   const thrown = await seed.inputValue();
@@ -240,8 +245,8 @@ test("each Generate throws new noise unless the seed is kept; old pictures are m
   expect(await seed.inputValue(), "a seed that was thrown by hand is used").toBe(thrown);
   await expect(old).toHaveText("");
   await seed.fill("5");
-  await expect(old).toContainText("other settings");
-  await keepSeed(page).check();
+  await expect(old).toHaveText(`Made with seed ${thrown}. Press Generate to see seed 5.`);
+  await expect(keepSeed(page), "who types a seed means it").toBeChecked();
   await run(page);
   expect(await generated(page, 1)).toEqual(first);
   await run(page);

@@ -234,7 +234,7 @@ impl App {
     /// Tables, buttons and progress.
     pub fn show_check(&self) {
         let (report, checking) = (&self.check.report, self.checking());
-        dom::set_enabled("check-start", !checking && self.model.is_some());
+        dom::set_enabled("check-start", !checking && self.has_weights());
         dom::set_enabled("check-end", checking);
         dom::set_shown("check-progress", checking);
         let done = self.check.turn as f64 + f64::from(self.check.parts.saturating_sub(1)) / PARTS;

@@ -96,9 +96,10 @@ impl EngineSide {
 
     /// Hands a worker the model.
     fn open(&self, number: usize, choice: Choice, model: &Model) {
+        let Some(weights) = &model.weights else { return };
         let (config, scheduler) = (model.config_text.clone(), model.scheduler_text.clone());
         let command = Command::Open { engine: engine_name(choice).to_owned(), config, scheduler };
-        self.crew.send(number, &command, Some(model.weights.slice(0, model.weights.length())));
+        self.crew.send(number, &command, Some(weights.slice(0, weights.length())));
     }
 
     fn show(&self) {
@@ -192,7 +193,8 @@ fn fall_back(app: &Shared, message: &str) {
 /// Hands the model to a worker that is waiting for it.
 pub fn open(app: &Shared) {
     let page = app.borrow();
-    if let Some(model) = page.model.as_ref().filter(|_| page.engine.crew.listens() && !page.engine.opened()) {
+    let waits = page.has_weights() && page.engine.crew.listens() && !page.engine.opened();
+    if let Some(model) = page.model.as_ref().filter(|_| waits) {
         badge("opening the engine", "loading");
         page.engine.open(LEADER, page.engine.choice, model);
     }

@@ -25,8 +25,8 @@ pub struct Forward {
 impl App {
     /// Draws ε from its seed, and everything that depends on it.
     pub fn renew_noise(&mut self) {
-        if self.schedule.is_none() || self.forward.x_0.is_empty() {
-            return self.renew_x_t();
+        if self.model.is_none() {
+            return;
         }
         self.forward.epsilon = Rng::new(self.state.noise).normals(self.shape.len());
         paint::image("epsilon", &paint::noise_pixels(&self.forward.epsilon, self.shape), self.shape);
@@ -34,10 +34,10 @@ impl App {
         self.renew_x_t();
     }
 
-    /// Takes the chosen sample for x_0, unless the visitor's own picture is there. Nothing, before the model and its pictures are
-    /// known.
+    /// Takes the chosen sample for x_0, unless the visitor's own picture is there. Nothing before a model is known, whose pictures
+    /// they are.
     pub fn renew_picture(&mut self) {
-        if self.schedule.is_none() || !self.pictures_known {
+        if self.model.is_none() {
             return;
         }
         if let Some(picture) = self.state.picture {
@@ -55,7 +55,7 @@ impl App {
 
     /// The eleven tiles over the slider.
     fn renew_film(&self) {
-        let Some(schedule) = &self.schedule else { return };
+        let Some(schedule) = self.schedule() else { return };
         let last = schedule.timesteps();
         let tile =
             |i: usize| paint::pixels(&self.x_at(schedule, (i * last + (TILES - 1) / 2) / (TILES - 1)), self.shape);
@@ -66,14 +66,11 @@ impl App {
 
     /// x_t and its numbers; asks the worker for ε̂.
     pub fn renew_x_t(&mut self) {
-        let Some(schedule) = &self.schedule else { return };
-        let last = schedule.timesteps();
-        let t = self.state.t.min(last);
+        let Some(schedule) = self.schedule() else { return };
+        let (t, last) = (self.state.t, schedule.timesteps());
         let (signal, sigma) = closed_form_paper(schedule, t);
-        if !self.forward.x_0.is_empty() {
-            self.forward.x_t = self.x_at(schedule, t);
-            paint::image("xt", &paint::pixels(&self.forward.x_t, self.shape), self.shape);
-        }
+        self.forward.x_t = self.x_at(schedule, t);
+        paint::image("xt", &paint::pixels(&self.forward.x_t, self.shape), self.shape);
         for (id, value) in [
             ("alpha-bar", signal * signal),
             ("sqrt-alpha-bar", signal),
@@ -104,7 +101,7 @@ impl App {
 
     /// The curve of ᾱ over t, drawn once for a schedule.
     pub fn draw_shares(&self) {
-        let Some(schedule) = &self.schedule else { return };
+        let Some(schedule) = self.schedule() else { return };
         let last = schedule.timesteps();
         let point = |i: usize| {
             let (signal, _) = closed_form_paper(schedule, (i * last + 50) / 100);

@@ -39,22 +39,19 @@ struct App {
     /// The models that ship.
     models: Vec<Entry>,
     samples: picture::Samples,
-    /// The samples are those of the model that is coming or there.
-    pictures_known: bool,
     /// The visitor's own picture, in case the next model wants it in another size.
     own: Option<File>,
-    /// What the workers work with, once it is fetched.
+    /// What the page shows and the workers work with. Until it is known, nothing is computed that hangs on it.
     model: Option<Model>,
     /// The model that is being fetched.
     loading: Option<String>,
     /// The model that could not be.
     missing: Option<String>,
-    /// What is wrong in the address.
+    /// What a link asks for with the model that is coming, and what is wrong with it.
+    expected: Option<State>,
     problems: Vec<String>,
     /// What the last model's settings became with this one.
     moved: Vec<String>,
-    /// The model's; until it is known nothing is computed that hangs on it.
-    schedule: Option<Schedule>,
     /// `[1, H, W, C]` of the pictures.
     shape: Shape,
     forward: forward::Forward,
@@ -80,14 +77,13 @@ pub fn start() {
         state: State::default(),
         models: Vec::new(),
         samples,
-        pictures_known: false,
         own: None,
         model: None,
         loading: None,
         missing: None,
+        expected: None,
         problems: Vec::new(),
         moved: Vec::new(),
-        schedule: None,
         shape,
         forward: forward::Forward::default(),
         run: None,
@@ -123,7 +119,7 @@ fn listen(app: &Shared) {
     };
     on("t", "input", |app| {
         let mut page = app.borrow_mut();
-        page.state.t = dom::input("t").value_as_number() as usize;
+        page.state.t = (dom::input("t").value_as_number() as usize).min(page.limits().timesteps);
         page.renew_x_t();
         page.changed(app);
     });
@@ -148,6 +144,13 @@ fn listen(app: &Shared) {
             page.renew_noise();
             page.changed(app);
         }
+    });
+    // Who types a seed means this one.
+    on("seed", "input", |app| app.borrow_mut().keep_seed(true));
+    on("lock", "change", |app| {
+        let mut page = app.borrow_mut();
+        page.keep_seed(dom::input("lock").checked());
+        page.changed(app);
     });
     for id in ["class", "sampler", "steps", "seed", "count", "eta", "guidance"] {
         on(id, "input", |app| {
@@ -197,15 +200,19 @@ fn listen(app: &Shared) {
     dom::on(&dom::window(), "hashchange", move |_| {
         let mut page = other.borrow_mut();
         let before = page.state.engine;
-        page.read_address();
-        let (engine, model) = (page.state.engine, page.state.model.clone());
-        let other_model = page.model.as_ref().is_some_and(|present| present.entry.name != model);
+        let name = page.read_address();
+        let engine = page.state.engine;
+        let present = page.has_weights() && page.model.as_ref().is_some_and(|present| present.entry.name == name);
+        let coming = page.loading.as_ref() == Some(&name);
+        if present && page.loading.is_some() {
+            page.cancel_loading();
+        }
         drop(page);
         if engine != before {
             engine::choose(&other);
         }
-        if other_model {
-            spawn_local(switch::load(other.clone(), model));
+        if !present && !coming {
+            spawn_local(switch::load(other.clone(), name));
         }
     });
 }
@@ -255,17 +262,29 @@ async fn copy_link(app: Shared) {
         "The link is in the address bar; the browser did not let it be copied."
     };
     let mut page = app.borrow_mut();
-    let of =
-        if page.is_old() { " It holds the settings as they are now, not those of the pictures shown." } else { "" };
+    let of = if page.changes().is_some() {
+        " It holds the settings as they are now, not those of the pictures shown."
+    } else {
+        ""
+    };
     page.status(&format!("{text}{of}"));
 }
 
 impl App {
-    /// What the model allows; what the digits allow until it is there.
+    /// β and ᾱ of the model, once it is known.
+    fn schedule(&self) -> Option<&Schedule> {
+        self.model.as_ref().map(|model| &model.schedule)
+    }
+
+    /// Whether the model is there as a whole.
+    fn has_weights(&self) -> bool {
+        self.model.as_ref().is_some_and(|model| model.weights.is_some())
+    }
+
+    /// What the model allows; what the digits allow until it is known.
     fn limits(&self) -> Limits {
         let pictures = self.samples.count();
-        let timesteps = self.schedule.as_ref().map_or(1000, Schedule::timesteps);
-        let default = Limits { timesteps, classes: 10, none: true, pictures };
+        let default = Limits { timesteps: 1000, classes: 10, none: true, pictures };
         self.model.as_ref().map_or(default, |model| model.limits(pictures))
     }
 
@@ -324,30 +343,48 @@ impl App {
         }
     }
 
-    /// Takes the state from the address.
-    fn read_address(&mut self) {
+    /// Takes the state from the address; what is for another model than the present one waits for it. Returns the model's name.
+    fn read_address(&mut self) -> String {
         let hash = dom::window().location().hash().unwrap_or_default();
-        let (state, mut problems) = State::parse(&hash);
-        let picture = self.state.picture;
-        self.state = state;
-        if !self.models.is_empty() && !self.models.iter().any(|entry| entry.name == self.state.model) {
-            problems.push(self.unknown_model());
+        let (mut state, mut problems) = State::parse(&hash);
+        // Where this page has written the address itself, it has left a word on what stands in it.
+        let memory = dom::window().history().and_then(|history| history.state()).ok().and_then(|state| state.as_f64());
+        if let Some(memory) = memory {
+            state.recall(memory as u32);
+        }
+        if !self.models.is_empty() && !self.models.iter().any(|entry| entry.name == state.model) {
+            let (text, present) = self.unknown_model(&state.model);
+            problems.push(text);
+            state.model = present;
         }
         // A link that names no picture leaves the visitor's own where it is.
-        if picture.is_none() && !hash.contains("picture=") {
-            self.state.picture = None;
+        if self.state.picture.is_none() && !hash.contains("picture=") {
+            state.picture = None;
         }
-        if let Some(model) = &self.model {
-            if self.state.unsaid {
-                self.state.sampling = model.sampling();
+        let name = state.model.clone();
+        match &self.model {
+            Some(present) if present.entry.name != name => {
+                (self.expected, self.problems) = (Some(state), problems);
+                return name;
             }
-            problems.extend(self.state.fit(self.limits()));
+            Some(present) => {
+                state.follow(&present.sampling());
+                problems.extend(state.fit(self.limits()));
+            }
+            None => self.problems.clone_from(&problems),
         }
+        self.state = state;
         self.show_state();
         if !problems.is_empty() {
             self.error(&problems.join("; "));
         }
-        self.problems = problems;
+        name
+    }
+
+    /// Whether Generate begins with the same seed every time.
+    fn keep_seed(&mut self, keep: bool) {
+        self.state.keep_seed = keep;
+        dom::input("lock").set_checked(keep);
     }
 
     /// Everything that depends on the state, anew.
@@ -381,6 +418,7 @@ impl App {
         dom::select("class").set_value(&class);
         dom::select("model").set_value(&state.model);
         dom::select("sampler").set_value(state.sampling.sampler.name());
+        dom::input("lock").set_checked(state.keep_seed);
         dom::select("engine").set_value(engine_name(state.engine));
         let thumbs = dom::by_id::<Element>("thumbs").get_elements_by_tag_name("input");
         for i in 0..thumbs.length() {
@@ -404,6 +442,7 @@ impl App {
         dom::set_text("guidance-value", &format!("{:.1}", state.sampling.guidance));
         let meaning = match state.sampling.guidance {
             _ if !guides => "this model cannot be guided",
+            _ if state.class == Class::None => "no class is asked for; one evaluation a step",
             0.0 => "the class is not looked at",
             w if w < 1.0 => "the class counts for less than it was trained to",
             1.0 => "the class as trained; one evaluation a step",
@@ -416,9 +455,9 @@ impl App {
     fn read_controls(&mut self) -> bool {
         let last = self.limits().timesteps;
         let mut problems = Vec::new();
-        let usual = self.model.as_ref().map_or(Sampling::USUAL, model::Model::sampling);
+        let suggested = self.model.as_ref().map_or(Sampling::USUAL, Model::sampling);
         let state = &mut self.state;
-        let (before, how) = (state.sampling, &mut state.sampling);
+        let mut how = state.sampling;
         let mut read = |id: &str, result: Result<(), String>| {
             let input = dom::input(id);
             dom::set_attribute(&input, "aria-invalid", if result.is_err() { "true" } else { "false" });
@@ -435,11 +474,7 @@ impl App {
         read("eta", within("η", &text("eta"), state::ETA).map(|value| how.eta = value));
         read("guidance", within("Guidance", &text("guidance"), state::GUIDANCE).map(|value| how.guidance = value));
         how.sampler = SamplerKind::from_name(&dom::select("sampler").value()).unwrap_or(SamplerKind::Ddim);
-        if (how.sampler, how.steps) != (before.sampler, before.steps) {
-            // An old link's spacing was for its own steps.
-            (how.spacing, how.convention) = (usual.spacing, usual.convention);
-        }
-        state.unsaid &= *how == before;
+        state.choose(how, &suggested);
         state.class = match dom::select("class").value().as_str() {
             "none" => Class::None,
             class => class.parse().map_or(Class::Each, Class::One),
@@ -471,6 +506,6 @@ impl App {
         self.address_timer = None;
         let Ok(history) = dom::window().history() else { return };
         // Too many changes at once are refused; the next one will do.
-        let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&self.state.hash()));
+        let _ = history.replace_state_with_url(&self.state.memory().into(), "", Some(&self.state.hash()));
     }
 }

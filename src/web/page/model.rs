@@ -13,6 +13,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStreamDefaultReader, Response};
 
 /// What the page knows of the model; the worker gets the same texts and the weights.
+#[derive(Clone)]
 pub struct Model {
     /// Its entry in the list.
     pub entry: Entry,
@@ -26,23 +27,17 @@ pub struct Model {
     pub scheduler: SchedulerConfig,
     /// β and ᾱ.
     pub schedule: Schedule,
-    /// The safetensors file, in the browser's memory and not the program's, for as many workers as may come.
-    pub weights: Uint8Array,
+    /// The safetensors file, in the browser's memory and not the program's, for as many workers as may come; none before it is
+    /// fetched, which takes the longest.
+    pub weights: Option<Uint8Array>,
 }
 
 impl Model {
-    /// Fetches and reads the folder of a model in `base`, a relative address that ends in a slash, and tells how many bytes of
-    /// the weights have come, of how many if that is known. The parameters are the worker's to judge. `known` hears of the noise
-    /// schedule and the size of the pictures as soon as they are known, which is long before the weights are there.
+    /// Fetches and reads what the folder of a model in `base`, a relative address that ends in a slash, holds beside the weights.
     ///
     /// # Errors
     /// One sentence.
-    pub async fn fetch(
-        base: &str,
-        entry: Entry,
-        known: impl FnOnce(&Schedule, Shape),
-        progress: impl Fn(f64, Option<f64>),
-    ) -> Result<Self, String> {
+    pub async fn fetch(base: &str, entry: Entry) -> Result<Self, String> {
         let base = &format!("{base}{}/", entry.name);
         let config_text = text(&get(base, CONFIG_FILE).await?.ok_or_else(|| missing(base, CONFIG_FILE))?).await?;
         let config = UnetConfig::from_json(config_text.as_bytes()).map_err(|error| error.to_string())?;
@@ -53,20 +48,30 @@ impl Model {
         let scheduler = scheduler_text.as_ref().map(|text| SchedulerConfig::from_json(text.as_bytes())).transpose();
         let scheduler = scheduler.map_err(|error| error.to_string())?.unwrap_or_default();
         let schedule = scheduler.schedule().map_err(|error| error.to_string())?;
-        known(&schedule, shape_of(&config));
+        Ok(Self { entry, config_text, scheduler_text, config, scheduler, schedule, weights: None })
+    }
+
+    /// Fetches the weights, and tells how many bytes have come, of how many if that is known. They are the worker's to judge.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub async fn fetch_weights(mut self, base: &str, progress: impl Fn(f64, Option<f64>)) -> Result<Self, String> {
+        let base = &format!("{base}{}/", self.entry.name);
         let response = get(base, WEIGHTS_FILE).await?.ok_or_else(|| missing(base, WEIGHTS_FILE))?;
         let weights = bytes(&response, progress).await.map_err(|error| broken(WEIGHTS_FILE, &dom::reason(&error)))?;
-        Ok(Self { entry, config_text, scheduler_text, config, scheduler, schedule, weights })
+        self.weights = Some(weights);
+        Ok(self)
     }
 
     /// `[1, H, W, C]`.
     pub fn shape(&self) -> Shape {
-        shape_of(&self.config)
+        let [h, w] = self.config.sample_size;
+        Shape::new(1, h, w, self.config.channels)
     }
 
     /// How its folder suggests to sample it.
     pub fn sampling(&self) -> Sampling {
-        Sampling::suggested(&self.scheduler.suggested)
+        Sampling::suggested(&self.scheduler.suggested, self.schedule.timesteps())
     }
 
     /// What it allows, with so many sample pictures.
@@ -83,12 +88,6 @@ impl Model {
     pub fn class_name(&self, class: usize) -> String {
         self.config.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
-}
-
-/// `[1, H, W, C]` of a network's pictures.
-fn shape_of(config: &UnetConfig) -> Shape {
-    let [h, w] = config.sample_size;
-    Shape::new(1, h, w, config.channels)
 }
 
 /// The list of the models in `base`.

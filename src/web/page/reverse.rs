@@ -7,7 +7,9 @@ use crate::diffusion::SamplerKind;
 use crate::playground::start_noise;
 use crate::tensor::Shape;
 use crate::web::algorithm::{Shown, lines};
+use crate::web::changes::{changes, title};
 use crate::web::protocol::Request;
+use crate::web::state::CHANCE;
 use web_sys::{HtmlElement, HtmlProgressElement};
 
 /// Pixels of recorded frames are kept up to about this many bytes; of longer runs only every k-th step.
@@ -51,14 +53,6 @@ fn columns(count: usize) -> usize {
     }
 }
 
-fn sampler_title(kind: SamplerKind) -> &'static str {
-    match kind {
-        SamplerKind::Ddpm => "DDPM",
-        SamplerKind::Ddim => "DDIM",
-        SamplerKind::DpmSolverPp2M => "DPM-Solver++",
-    }
-}
-
 fn plural(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
@@ -71,7 +65,7 @@ impl App {
 
     /// Shows the noise that the next run would begin with, as long as there is no run to look at.
     pub fn preview_noise(&self) {
-        if self.run.is_none() && self.schedule.is_some() {
+        if self.run.is_none() && self.model.is_some() {
             let x = start_noise(self.state.seed, self.shape.with_n(self.state.count));
             self.draw_grid(&paint::pixels(&x, self.shape.with_n(self.state.count)));
             algorithm::light(None);
@@ -92,9 +86,11 @@ impl App {
     fn request(&self) -> Request {
         let (state, how) = (&self.state, &self.state.sampling);
         let classes = self.limits().classes;
+        let classes: Vec<_> = (0..state.count).map(|image| state.class.of(image, classes)).collect();
         Request {
-            classes: (0..state.count).map(|image| state.class.of(image, classes)).collect(),
-            guidance: how.guidance,
+            // There is nothing to guide towards without a class.
+            guidance: if classes.iter().any(Option::is_some) { how.guidance } else { 1.0 },
+            classes,
             sampler: how.sampler.name().to_owned(),
             steps: how.steps,
             spacing: how.spacing.name().to_owned(),
@@ -120,24 +116,24 @@ impl App {
         }));
     }
 
-    /// Whether the pictures shown were made with other settings than the controls have now.
-    pub fn is_old(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| !run.active && run.request != self.request())
+    /// In which settings the pictures shown, or being made, differ from the controls: theirs, and what the controls say.
+    pub fn changes(&self) -> Option<[String; 2]> {
+        changes(&self.run.as_ref()?.request, &self.request(), |class| self.class_name(class))
     }
 
-    /// Says so.
+    /// Marks pictures of other settings than the controls have, and says so.
     pub fn mark_old(&self) {
-        let old = self.is_old();
-        dom::by_id::<HtmlElement>("grid").set_class_name(if old { "grid old" } else { "grid" });
-        let text = if old { "Made with other settings than those now set. Press Generate to see theirs." } else { "" };
-        dom::set_text("old", text);
+        let changes = self.changes().filter(|_| !self.running());
+        dom::by_id::<HtmlElement>("grid").set_class_name(if changes.is_some() { "grid old" } else { "grid" });
+        let text = changes.map(|[made, now]| format!("Made with {made}. Press Generate to see {now}."));
+        dom::set_text("old", &text.unwrap_or_default());
     }
 
     /// Takes a new seed from the system's randomness.
     pub fn throw_dice(&mut self) {
         match getrandom::u32() {
-            Ok(seed) => {
-                self.state.seed = u64::from(seed);
+            Ok(drawn) => {
+                self.state.seed = u64::from(drawn % CHANCE);
                 self.show_controls();
             }
             Err(error) => self.error(&format!("the browser gives no random numbers ({error}), so the seed stays")),
@@ -154,8 +150,9 @@ impl App {
         if !self.can_generate() || !self.read_controls() {
             return;
         }
+        // A seed that nothing was made of yet is new enough: its noise is what the grid shows.
         let used = self.run.as_ref().is_some_and(|run| run.request.seed == self.state.seed);
-        if used && !dom::input("lock").checked() {
+        if used && !self.state.keep_seed {
             self.throw_dice();
         }
         let (state, request) = (&self.state, self.request());
@@ -164,7 +161,7 @@ impl App {
         let film = vec![Recorded { step: 0, timestep: None, pixels: paint::pixels(&x, self.shape) }];
         let began = dom::now();
         let (images, steps) = (plural(state.count, "image"), plural(request.steps, "step"));
-        self.status(&format!("Generating {images} in {steps} with {}.", sampler_title(state.sampling.sampler)));
+        self.status(&format!("Generating {images} in {steps} with {}.", title(state.sampling.sampler)));
         self.run = Some(Run { id, request: request.clone(), active: true, x, step: 0, computed: 0.0, began, film });
         self.draw_grid(&self.run.as_ref().map_or(Vec::new(), |run| run.film[0].pixels.clone()));
         self.caption_grid();

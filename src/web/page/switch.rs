@@ -3,8 +3,6 @@
 use super::model::{self, Model};
 use super::picture::{self, Samples};
 use super::{App, Shared, State, dom, engine, paint};
-use crate::diffusion::Schedule;
-use crate::tensor::Shape;
 use crate::web::models::Entry;
 use web_sys::{File, HtmlElement, HtmlProgressElement};
 
@@ -34,7 +32,8 @@ pub async fn retry(app: Shared) {
     }
 }
 
-/// Fetches a model and fits the page to it. Until it is there the present one stays; of two wishes the later one counts.
+/// Fetches a model and fits the page to it. Until it is there the present one stays; of two wishes the later one counts. The first
+/// one is shown, as far as it goes, before its weights are there.
 pub async fn load(app: Shared, name: String) {
     let Some(entry) = app.borrow_mut().expect(&name) else { return };
     let title = entry.title.clone();
@@ -46,23 +45,41 @@ pub async fn load(app: Shared, name: String) {
             }
         }
     };
-    let known = |schedule: &Schedule, shape| {
-        let mut page = app.borrow_mut();
-        if page.model.is_none() && page.loading.as_ref() == Some(&name) {
-            page.foresee(schedule, shape, entry.pictures.is_empty());
+    let fetched = Model::fetch(&base(), entry.clone()).await;
+    let mut samples = Some(Samples::of(&entry).await);
+    let whole = match fetched {
+        Ok(model) => {
+            foresee(&app, &model, &mut samples);
+            model.fetch_weights(&base(), progress).await
         }
+        Err(message) => Err(message),
     };
-    let fetched = Model::fetch(&base(), entry.clone(), known, progress).await;
-    let samples = Samples::of(&entry).await;
-    let Some(file) = arrive(&app, &name, fetched, samples) else { return };
+    let Some(file) = arrive(&app, &name, whole, samples) else { return };
     let shape = app.borrow().shape;
     if let Ok(x_0) = picture::open(&file, shape).await {
         app.borrow_mut().show_own(x_0);
     }
 }
 
-/// Fits the page to what was fetched. Returns the visitor's own picture, if it is the one to be shown.
-fn arrive(app: &Shared, name: &str, fetched: Result<Model, String>, samples: Result<Samples, String>) -> Option<File> {
+/// Fits the page to a model without its weights, if there is none yet with them to stay with.
+fn foresee(app: &Shared, model: &Model, samples: &mut Option<Result<Samples, String>>) {
+    let mut page = app.borrow_mut();
+    if !page.has_weights()
+        && page.loading.as_ref() == Some(&model.entry.name)
+        && let Some(samples) = samples.take()
+    {
+        page.adopt(model.clone(), samples);
+        page.changed(app);
+    }
+}
+
+/// Fits the page to what was fetched, unless it was shown before. Returns the visitor's own picture, if it is the one to be shown.
+fn arrive(
+    app: &Shared,
+    name: &str,
+    fetched: Result<Model, String>,
+    samples: Option<Result<Samples, String>>,
+) -> Option<File> {
     let mut page = app.borrow_mut();
     if page.loading.as_deref() != Some(name) {
         return None;
@@ -76,8 +93,12 @@ fn arrive(app: &Shared, name: &str, fetched: Result<Model, String>, samples: Res
             return None;
         }
     };
-    let first = page.model.is_none();
-    page.adopt(model, samples);
+    let first = !page.has_weights();
+    match samples {
+        Some(samples) => page.adopt(model, samples),
+        None => page.model = Some(model),
+    }
+    page.show_check();
     page.changed(app);
     let own = page.own.clone().filter(|_| page.state.picture.is_none());
     drop(page);
@@ -99,8 +120,10 @@ impl App {
                 models.iter().for_each(|entry| dom::add_option(&select, &entry.name, &entry.title));
                 self.models = models;
                 if !self.models.iter().any(|entry| entry.name == self.state.model) {
-                    let problem = self.unknown_model();
-                    self.error(&problem);
+                    let (text, present) = self.unknown_model(&self.state.model);
+                    self.state.model = present;
+                    self.problems.push(text);
+                    self.error(&self.problems.join("; "));
                 }
                 select.set_value(&self.state.model);
                 Some(self.state.model.clone())
@@ -115,6 +138,7 @@ impl App {
     /// From now on a model is expected, if there is one of that name.
     fn expect(&mut self, name: &str) -> Option<Entry> {
         let entry = self.models.iter().find(|entry| entry.name == name).cloned()?;
+        self.expected.take_if(|state| state.model != name);
         self.loading = Some(name.to_owned());
         self.missing = None;
         dom::set_shown("retry", false);
@@ -148,18 +172,26 @@ fn hide_download() {
 }
 
 impl App {
-    /// Takes the model that is there for one that is not, and says so.
-    pub fn unknown_model(&mut self) -> String {
+    /// Says that there is no such model, and which is taken for it.
+    pub fn unknown_model(&self, name: &str) -> (String, String) {
         let names: Vec<&str> = self.models.iter().map(|entry| entry.name.as_str()).collect();
-        let text = format!("there is no model “{}” here, only {}", self.state.model, names.join(", "));
         let present = self.model.as_ref().map(|model| &model.entry).or(self.models.first());
-        self.state.model = present.map_or(State::default().model, |entry| entry.name.clone());
-        text
+        let present = present.map_or(State::default().model, |entry| entry.name.clone());
+        (format!("there is no model “{name}” here, only {}", names.join(", ")), present)
+    }
+
+    /// The model that is coming is wanted no more.
+    pub fn cancel_loading(&mut self) {
+        self.loading = None;
+        self.expected = None;
+        hide_download();
+        self.renew_buttons();
     }
 
     /// Stays with the model that is there, and offers to try again.
     fn cannot_load(&mut self, name: &str, message: &str) {
         self.missing = Some(name.to_owned());
+        self.expected = None;
         if let Some(model) = &self.model {
             self.state.model = model.entry.name.clone();
             dom::select("model").set_value(&self.state.model);
@@ -167,17 +199,6 @@ impl App {
         self.renew_buttons();
         dom::set_shown("retry", true);
         self.error(message);
-    }
-
-    /// Shows what is true of the first model already, before its weights are there: ᾱ, and pictures if they are the digits.
-    fn foresee(&mut self, schedule: &Schedule, shape: Shape, digits: bool) {
-        (self.schedule, self.shape, self.pictures_known) = (Some(schedule.clone()), shape, digits);
-        dom::input("t").set_max(&schedule.timesteps().to_string());
-        if digits {
-            self.build_thumbs();
-        }
-        self.show_state();
-        self.draw_shares();
     }
 
     /// Fits the page to a model. What it does not allow is moved to what it does: an error if a link asked for it, a remark if
@@ -188,6 +209,9 @@ impl App {
             self.failed = false;
             self.forget_run();
         }
+        let linked = self.expected.take();
+        let by_link = first || linked.is_some();
+        self.state = linked.unwrap_or_else(|| self.state.clone());
         let (samples, problem) = match samples {
             Ok(samples) => (samples, None),
             Err(problem) => (Samples::digits(), Some(problem)),
@@ -196,20 +220,7 @@ impl App {
         dom::set_shown("credit-digits", credit.is_none());
         dom::set_text("credit", &credit.unwrap_or_default());
         self.samples = samples;
-        self.schedule = Some(model.schedule.clone());
-        self.pictures_known = true;
-        // What nobody has touched follows the model.
-        let untouched = match &self.model {
-            None => self.state.unsaid,
-            Some(before) => {
-                let mut as_suggested = State { sampling: before.sampling(), ..self.state.clone() };
-                as_suggested.fit(self.limits());
-                as_suggested.sampling == self.state.sampling
-            }
-        };
-        if untouched {
-            self.state.sampling = model.sampling();
-        }
+        self.state.follow(&model.sampling());
         let other_shape = model.shape() != self.shape;
         self.shape = model.shape();
         self.state.model = model.entry.name.clone();
@@ -233,10 +244,11 @@ impl App {
         self.show_check();
         match problem {
             Some(problem) => self.error(&format!("{problem}, so digits stand in")),
-            None if first && !moved.is_empty() => {
-                // Beside what the link said that could not be read at all.
-                let said: Vec<String> = self.problems.drain(..).chain(moved).collect();
-                self.error(&said.join("; "));
+            None if by_link => {
+                let wrong = [std::mem::take(&mut self.problems), moved].concat();
+                if !wrong.is_empty() {
+                    self.error(&wrong.join("; "));
+                }
             }
             None => self.moved = moved,
         }
