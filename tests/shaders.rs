@@ -186,7 +186,8 @@ fn no_kernel_multiplies_a_matrix_with_a_vector() {
         let functions = module.functions.iter().map(|(handle, function)| (function, &info[handle]));
         let entry = &module.entry_points[0];
         for (function, info) in functions.chain([(&entry.function, info.get_entry_point(0))]) {
-            let is_matrix = |e: naga::Handle<Expression>| matches!(info[e].ty.inner_with(&module.types), TypeInner::Matrix { .. });
+            let is_matrix =
+                |e: naga::Handle<Expression>| matches!(info[e].ty.inner_with(&module.types), TypeInner::Matrix { .. });
             for (handle, expression) in function.expressions.iter() {
                 let text = || function.expressions.get_span(handle).location(&source).line_number;
                 match *expression {
