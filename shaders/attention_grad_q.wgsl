@@ -34,6 +34,12 @@ fn only(v: vec4<f32>, q: u32, begin: u32, end: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), v, (c >= vec4<u32>(begin)) & (c < vec4<u32>(end)));
 }
 
+// sum + block·v, all of it multiply-adds.
+fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let two = fma(block[1], v.yyyy, fma(block[0], v.xxxx, sum));
+    return fma(block[3], v.wwww, fma(block[2], v.zzzz, two));
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -80,8 +86,8 @@ fn main(
                         let d1 = only(d_out[at.y + a], a, begin, end);
                         let d2 = only(d_out[at.z + a], a, begin, end);
                         let d3 = only(d_out[at.w + a], a, begin, end);
-                        let four_q = mat4x4<f32>(q[at.x + a], q[at.y + a], q[at.z + a], q[at.w + a]);
-                        logit += only(k[row + a], a, begin, end) * four_q;
+                        let four_q = transpose(mat4x4<f32>(q[at.x + a], q[at.y + a], q[at.z + a], q[at.w + a]));
+                        logit = multiply_add(four_q, only(k[row + a], a, begin, end), logit);
                         difference += vec4<f32>(
                             dot(d0, v_j - o[at.x + a]),
                             dot(d1, v_j - o[at.y + a]),

@@ -31,6 +31,12 @@ fn only(v: vec4<f32>, q: u32, begin: u32, end: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), v, (c >= vec4<u32>(begin)) & (c < vec4<u32>(end)));
 }
 
+// sum + block·v, all of it multiply-adds.
+fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let two = fma(block[1], v.yyyy, fma(block[0], v.xxxx, sum));
+    return fma(block[3], v.wwww, fma(block[2], v.zzzz, two));
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -69,8 +75,8 @@ fn main(
                     let lse_i = lse[token * h4 + head / 4u][head % 4u];
                     var logit = vec4<f32>(0.0);
                     for (var a = begin / 4u; a <= last; a++) {
-                        let four_k = mat4x4<f32>(k[at.x + a], k[at.y + a], k[at.z + a], k[at.w + a]);
-                        logit += only(q[row + a], a, begin, end) * four_k;
+                        let four_k = transpose(mat4x4<f32>(k[at.x + a], k[at.y + a], k[at.z + a], k[at.w + a]));
+                        logit = multiply_add(four_k, only(q[row + a], a, begin, end), logit);
                     }
                     weights[16u * four + t] = exp(logit * p.scale - lse_i);
                 }

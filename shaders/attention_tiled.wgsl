@@ -29,6 +29,12 @@ var<workgroup> queries: array<vec4<f32>, 256>; // by vec4 of channels, place in 
 var<workgroup> tile: array<vec4<f32>, 512>; // keys by vec4 of channels, key; or values by key, vec4 of channels
 var<workgroup> weights: array<vec4<f32>, 256>; // logits or their exponentials by key, four queries
 
+// sum + block·v, all of it multiply-adds.
+fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let two = fma(block[1], v.yyyy, fma(block[0], v.xxxx, sum));
+    return fma(block[3], v.wwww, fma(block[2], v.zzzz, two));
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -88,9 +94,10 @@ fn main(
                     let q0 = queries[at];
                     let q1 = queries[at + fours];
                     let q2 = queries[at + 2u * fours];
-                    let four_q = mat4x4<f32>(q0, q1, q2, queries[at + 3u * fours]);
+                    let four_q = transpose(mat4x4<f32>(q0, q1, q2, queries[at + 3u * fours]));
                     for (var i = 0u; i < 4u; i++) {
-                        logits[i] += tile[column * keys + ((lane + i * p.width) ^ column)] * four_q;
+                        let key = tile[column * keys + ((lane + i * p.width) ^ column)];
+                        logits[i] = multiply_add(four_q, key, logits[i]);
                     }
                 }
             }

@@ -31,6 +31,12 @@ struct Params {
 @group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [N, out_h, out_w, co], if there is one
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // [N, out_h, out_w, co]
 
+// sum + block·v, all of it multiply-adds.
+fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let two = fma(block[1], v.yyyy, fma(block[0], v.xxxx, sum));
+    return fma(block[3], v.wwww, fma(block[2], v.zzzz, two));
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let item = gid.x + gid.y * groups.x * 64u;
@@ -107,14 +113,14 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
                 x1 = select(vec4<f32>(0.0), x1, inside.y);
                 x2 = select(vec4<f32>(0.0), x2, inside.z);
                 x3 = select(vec4<f32>(0.0), x3, inside.w);
-                a0 += wa * x0;
-                a1 += wa * x1;
-                a2 += wa * x2;
-                a3 += wa * x3;
-                b0 += wb * x0;
-                b1 += wb * x1;
-                b2 += wb * x2;
-                b3 += wb * x3;
+                a0 = multiply_add(wa, x0, a0);
+                a1 = multiply_add(wa, x1, a1);
+                a2 = multiply_add(wa, x2, a2);
+                a3 = multiply_add(wa, x3, a3);
+                b0 = multiply_add(wb, x0, b0);
+                b1 = multiply_add(wb, x1, b1);
+                b2 = multiply_add(wb, x2, b2);
+                b3 = multiply_add(wb, x3, b3);
             }
             tap += p.ci;
         }

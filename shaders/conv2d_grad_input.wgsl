@@ -22,6 +22,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>; // [kh, kw, ci, co]
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, ci]
 
+// sum + block·v, all of it multiply-adds.
+fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let two = fma(block[1], v.yyyy, fma(block[0], v.xxxx, sum));
+    return fma(block[3], v.wwww, fma(block[2], v.zzzz, two));
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let item = gid.x + gid.y * groups.x * 64u;
@@ -64,20 +70,20 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
             let ra = (tap + rows_a) * co4;
             let rb = (tap + rows_b) * co4;
             for (var o = 0u; o < co4; o++) {
-                let wa = mat4x4<f32>(weight[ra.x + o], weight[ra.y + o], weight[ra.z + o], weight[ra.w + o]);
-                let wb = mat4x4<f32>(weight[rb.x + o], weight[rb.y + o], weight[rb.z + o], weight[rb.w + o]);
+                let wa = transpose(mat4x4<f32>(weight[ra.x + o], weight[ra.y + o], weight[ra.z + o], weight[ra.w + o]));
+                let wb = transpose(mat4x4<f32>(weight[rb.x + o], weight[rb.y + o], weight[rb.z + o], weight[rb.w + o]));
                 let d0 = select(vec4<f32>(0.0), dy[at.x + o], inside.x);
                 let d1 = select(vec4<f32>(0.0), dy[at.y + o], inside.y);
                 let d2 = select(vec4<f32>(0.0), dy[at.z + o], inside.z);
                 let d3 = select(vec4<f32>(0.0), dy[at.w + o], inside.w);
-                a0 += d0 * wa;
-                a1 += d1 * wa;
-                a2 += d2 * wa;
-                a3 += d3 * wa;
-                b0 += d0 * wb;
-                b1 += d1 * wb;
-                b2 += d2 * wb;
-                b3 += d3 * wb;
+                a0 = multiply_add(wa, d0, a0);
+                a1 = multiply_add(wa, d1, a1);
+                a2 = multiply_add(wa, d2, a2);
+                a3 = multiply_add(wa, d3, a3);
+                b0 = multiply_add(wb, d0, b0);
+                b1 = multiply_add(wb, d1, b1);
+                b2 = multiply_add(wb, d2, b2);
+                b3 = multiply_add(wb, d3, b3);
             }
             tap += p.ci;
         }

@@ -28,6 +28,12 @@ const OUTSIDE = 0xffffffffu;
 var<workgroup> ds: array<vec4<f32>, 516>; // 4 vec4s of channels by 128 pixels; rows of 129 spread over the banks
 var<workgroup> ws: array<vec4<f32>, 132>; // 4 vec4s of output channels by 32 input channels, in rows of 33
 
+// sum + block·v, all of it multiply-adds.
+fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let two = fma(block[1], v.yyyy, fma(block[0], v.xxxx, sum));
+    return fma(block[3], v.wwww, fma(block[2], v.zzzz, two));
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -91,12 +97,12 @@ fn main(
                 workgroupBarrier();
                 for (var k = 0u; k < 4u; k++) {
                     let w_at = 33u * k + 8u * lane;
-                    let wa = mat4x4<f32>(ws[w_at], ws[w_at + 1u], ws[w_at + 2u], ws[w_at + 3u]);
-                    let wb = mat4x4<f32>(ws[w_at + 4u], ws[w_at + 5u], ws[w_at + 6u], ws[w_at + 7u]);
+                    let wa = transpose(mat4x4<f32>(ws[w_at], ws[w_at + 1u], ws[w_at + 2u], ws[w_at + 3u]));
+                    let wb = transpose(mat4x4<f32>(ws[w_at + 4u], ws[w_at + 5u], ws[w_at + 6u], ws[w_at + 7u]));
                     for (var i = 0u; i < 8u; i++) {
                         let value = ds[129u * k + mine + 16u * i];
-                        a[i] += value * wa;
-                        b[i] += value * wb;
+                        a[i] = multiply_add(wa, value, a[i]);
+                        b[i] = multiply_add(wb, value, b[i]);
                     }
                 }
             }

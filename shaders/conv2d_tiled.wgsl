@@ -37,6 +37,12 @@ const OUTSIDE = 0xffffffffu;
 var<workgroup> xs: array<vec4<f32>, 516>; // 4 vec4s of channels by 128 pixels; rows of 129 spread over the banks
 var<workgroup> ws: array<vec4<f32>, 128>; // 16 input channels by 8 vec4s of output channels
 
+// sum + block·v, all of it multiply-adds.
+fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let two = fma(block[1], v.yyyy, fma(block[0], v.xxxx, sum));
+    return fma(block[3], v.wwww, fma(block[2], v.zzzz, two));
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -112,8 +118,8 @@ fn main(
                     let wb = mat4x4<f32>(ws[w_at + 1u], ws[w_at + 9u], ws[w_at + 17u], ws[w_at + 25u]);
                     for (var i = 0u; i < 8u; i++) {
                         let value = xs[129u * k + mine + 16u * i];
-                        a[i] += wa * value;
-                        b[i] += wb * value;
+                        a[i] = multiply_add(wa, value, a[i]);
+                        b[i] = multiply_add(wb, value, b[i]);
                     }
                 }
             }

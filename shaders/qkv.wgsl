@@ -19,6 +19,12 @@ struct Params {
 @group(0) @binding(7) var<storage, read> bv: array<vec4<f32>>; // [1, 1, 1, co]
 @group(0) @binding(8) var<storage, read_write> out: array<vec4<f32>>; // [3·N, H, W, co]
 
+// sum + block·v, all of it multiply-adds.
+fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    let two = fma(block[1], v.yyyy, fma(block[0], v.xxxx, sum));
+    return fma(block[3], v.wwww, fma(block[2], v.zzzz, two));
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let item = gid.x + gid.y * groups.x * 64u;
@@ -51,18 +57,18 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
         let x1 = x[at.y + c];
         let x2 = x[at.z + c];
         let x3 = x[at.w + c];
-        q0 += q * x0;
-        q1 += q * x1;
-        q2 += q * x2;
-        q3 += q * x3;
-        k0 += k * x0;
-        k1 += k * x1;
-        k2 += k * x2;
-        k3 += k * x3;
-        v0 += v * x0;
-        v1 += v * x1;
-        v2 += v * x2;
-        v3 += v * x3;
+        q0 = multiply_add(q, x0, q0);
+        q1 = multiply_add(q, x1, q1);
+        q2 = multiply_add(q, x2, q2);
+        q3 = multiply_add(q, x3, q3);
+        k0 = multiply_add(k, x0, k0);
+        k1 = multiply_add(k, x1, k1);
+        k2 = multiply_add(k, x2, k2);
+        k3 = multiply_add(k, x3, k3);
+        v0 = multiply_add(v, x0, v0);
+        v1 = multiply_add(v, x1, v1);
+        v2 = multiply_add(v, x2, v2);
+        v3 = multiply_add(v, x3, v3);
     }
 
     let len = p.pixels * co4; // vec4s of all queries

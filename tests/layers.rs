@@ -51,7 +51,17 @@ const WORDS: [(&str, &[&str]); 12] = [
     ("png", &["cli", "data", "web"]),
     // The trainer and the session know no clock and no files, so that a page can drive them.
     ("Instant", &["cli", "web", "engine/gpu/pace.rs"]),
-    ("fs", &["cli", "checkpoint/files.rs", "data/idx.rs", "data/folder.rs"]),
+    (
+        "fs",
+        &[
+            "cli",
+            "checkpoint/files.rs",
+            "checkpoint/folder.rs",
+            "checkpoint/shards.rs",
+            "data/idx.rs",
+            "data/folder.rs",
+        ],
+    ),
     ("File", &["cli", "web", "checkpoint/files.rs", "data/idx.rs", "data/folder.rs"]),
 ];
 

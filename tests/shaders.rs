@@ -4,7 +4,7 @@
 
 mod support;
 
-use naga::{AddressSpace, Module, ScalarKind, ShaderStage, StorageAccess, TypeInner};
+use naga::{AddressSpace, BinaryOperator, Expression, Module, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 use noisette::engine::gpu::KERNELS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -174,6 +174,35 @@ fn shaders_keep_the_rules() {
             }
         }
     }
+}
+
+/// Such a product is summed up before it is added to anything, five instructions for four multiply-adds: kernels nest `fma`
+/// instead, each term on top of the sum so far. A `dot` does the same to a sum of sums.
+#[test]
+fn no_kernel_multiplies_a_matrix_with_a_vector() {
+    let mut nested = BTreeSet::new();
+    for (name, source) in files("shaders", "wgsl") {
+        let (module, info) = parse(&name, &source);
+        let functions = module.functions.iter().map(|(handle, function)| (function, &info[handle]));
+        let entry = &module.entry_points[0];
+        for (function, info) in functions.chain([(&entry.function, info.get_entry_point(0))]) {
+            let is_matrix = |e| matches!(info[e].ty.inner_with(&module.types), TypeInner::Matrix { .. });
+            for (handle, expression) in function.expressions.iter() {
+                let text = || function.expressions.get_span(handle).location(&source).line_number;
+                match *expression {
+                    Expression::Binary { op: BinaryOperator::Multiply, left, right } => {
+                        assert!(!is_matrix(left) && !is_matrix(right), "{name}.wgsl:{}: a product of a matrix", text());
+                    }
+                    Expression::Math { fun: naga::MathFunction::Fma, .. } => {
+                        nested.insert(name.clone());
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    let hot = ["conv2d", "conv2d_grad_input", "conv2d_grad_input_tiled", "conv2d_tiled", "qkv"];
+    assert!(hot.iter().all(|name| nested.contains(*name)), "only {nested:?} nest multiply-adds");
 }
 
 #[test]

@@ -6,8 +6,9 @@ mod support;
 use noisette::checkpoint::Checkpoint;
 use noisette::diffusion::Prediction;
 use noisette::engine::Engine;
-use noisette::model::init::initialise;
+use noisette::model::init::{initialise, start_at_zero};
 use noisette::model::step::training_loss;
+use noisette::model::unet::sinusoid;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
 use noisette::train::{Loss, StepReport, TrainOptions, Trainer};
@@ -353,4 +354,37 @@ fn start_values_come_from_the_seed_and_have_the_spread_of_pytorchs() {
         }
     }
     assert!(varied > 5, "{varied} weights are large enough to tell");
+}
+
+#[test]
+fn a_network_that_starts_at_zero_predicts_zero_and_every_block_of_it_is_the_identity() {
+    let config = golden::checkpoint("grey").config;
+    let (graph, _) = training_loss(&config, SHAPE, false);
+    let before = initialise(&graph, 3);
+    let mut weights = before.clone();
+    start_at_zero(&graph, &mut weights);
+    let mut zeros = Vec::new();
+    for ((spec, weights), before) in graph.parameters().iter().zip(&weights).zip(&before) {
+        if weights != before {
+            assert!(weights.iter().all(|&w| w == 0.0), "{}", spec.name);
+            zeros.push(spec.name.clone());
+        }
+    }
+    let (blocks, attentions) = (2 * config.block_out_channels.len() * config.layers_per_block, 1);
+    assert!(zeros.len() > 2 * (blocks + attentions), "{zeros:?}");
+    for name in ["conv_out.weight", "mid_block.attentions.0.to_out.0.weight", "up_blocks.0.resnets.0.conv2.bias"] {
+        assert!(zeros.iter().any(|zero| zero == name), "{name} is not in {zeros:?}");
+    }
+    let mut program = engine("cpu").compile(&noisette::model::step::prediction(&config, SHAPE)).expect("a program");
+    for (spec, values) in graph.parameters().iter().zip(&weights) {
+        program.write(&spec.name, values).expect("a parameter");
+    }
+    program.write("sample", &Rng::new(1).normals(SHAPE.len())).expect("a sample");
+    program.write("sinusoid", &sinusoid(&config, &[1.0, 40.0, 999.0])).expect("timesteps");
+    if config.num_class_embeds.is_some() {
+        program.write("class_labels", &[0.0, 1.0, 0.0]).expect("labels");
+    }
+    program.run().expect("a run");
+    let predicted = pollster::block_on(program.read("eps")).expect("a prediction");
+    assert!(predicted.iter().all(|&p| p == 0.0), "{predicted:?}");
 }

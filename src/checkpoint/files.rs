@@ -1,37 +1,19 @@
 //! Weights folders on disk. What is replaced stays whole until its successor is written out.
 
-use super::{Checkpoint, CheckpointError, Dtype, SCHEDULER_FILE, TensorFile, WEIGHTS_FILE};
-use crate::model::config::CONFIG_FILE;
+use super::{Checkpoint, CheckpointError, Dtype, ModelFolder, TensorFile};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Largest safetensors file that is read, in bytes.
-const MAX_BYTES: u64 = 4 << 30;
+/// Largest safetensors file that is read, in bytes, all its parts together.
+pub(super) const MAX_BYTES: u64 = 4 << 30;
 
-/// Reads a diffusers folder: the three files in it, or in `unet/` and `scheduler/` as a pipeline has them.
+/// Reads the model that [`ModelFolder::find`] finds, and lets its notes be.
 ///
 /// # Errors
-/// A missing file, weights as a pickle, and all that [`Checkpoint::from_bytes`] finds.
+/// As [`ModelFolder::find`] and [`ModelFolder::read`].
 pub fn read_dir(dir: impl AsRef<Path>) -> Result<Checkpoint, CheckpointError> {
-    let dir = dir.as_ref();
-    let unet = [dir.to_owned(), dir.join("unet")].into_iter().find(|d| d.join(CONFIG_FILE).is_file());
-    let Some(unet) = unet else {
-        return Err(CheckpointError::NoFile { dir: dir.display().to_string(), file: CONFIG_FILE });
-    };
-    let scheduler = [dir.join(SCHEDULER_FILE), dir.join("scheduler").join(SCHEDULER_FILE)];
-    let scheduler = scheduler.iter().find(|path| path.is_file()).map(|path| read(path)).transpose()?;
-    let weights_path = unet.join(WEIGHTS_FILE);
-    if !weights_path.is_file() {
-        let pickle = unet.join("diffusion_pytorch_model.bin");
-        return Err(if pickle.is_file() {
-            CheckpointError::Pickle { path: pickle.display().to_string() }
-        } else {
-            CheckpointError::NoFile { dir: unet.display().to_string(), file: WEIGHTS_FILE }
-        });
-    }
-    let (config, weights) = (read(&unet.join(CONFIG_FILE))?, read(&weights_path)?);
-    Checkpoint::from_bytes(&config, scheduler.as_deref(), &weights).map_err(|error| within(dir, error))
+    ModelFolder::find(dir)?.read()
 }
 
 /// Writes a diffusers folder, making it if need be. On failure what was there is still there.
@@ -158,7 +140,7 @@ impl Drop for Temporaries {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
     let size = fs::metadata(path).map_err(|e| io_error("read", path, e))?.len();
     if size > MAX_BYTES {
         let detail = format!("it has {size} bytes, expected at most {MAX_BYTES}");
@@ -167,11 +149,11 @@ fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
     fs::read(path).map_err(|e| io_error("read", path, e))
 }
 
-fn within(path: &Path, source: CheckpointError) -> CheckpointError {
+pub(super) fn within(path: &Path, source: CheckpointError) -> CheckpointError {
     CheckpointError::In { path: path.display().to_string(), source: Box::new(source) }
 }
 
-fn io_error(action: &'static str, path: &Path, source: io::Error) -> CheckpointError {
+pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> CheckpointError {
     CheckpointError::Io { action, path: path.display().to_string(), source }
 }
 

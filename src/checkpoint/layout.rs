@@ -59,12 +59,12 @@ fn for_each_pair(kind: ParamKind, shape: Shape, mut f: impl FnMut(usize, usize))
     }
 }
 
-/// The values of a graph's parameters in their order and the graph's layout.
+/// Whether these are a graph's parameters.
 ///
 /// # Errors
 /// The names and shapes must be exactly those of the graph; all that are missing, extra or of another shape are listed.
-pub fn load_parameters(tensors: &FileParameters, specs: &[ParamSpec]) -> Result<Vec<Vec<f32>>, CheckpointError> {
-    let (mut missing, mut mismatched, mut loaded) = (Vec::new(), Vec::new(), Vec::new());
+pub fn check_parameters(tensors: &FileParameters, specs: &[ParamSpec]) -> Result<(), CheckpointError> {
+    let (mut missing, mut mismatched) = (Vec::new(), Vec::new());
     for spec in specs {
         let expected = file_shape(spec.kind, spec.shape);
         match tensors.get(&spec.name) {
@@ -72,15 +72,25 @@ pub fn load_parameters(tensors: &FileParameters, specs: &[ParamSpec]) -> Result<
             Some((found, values)) if *found != expected || values.len() != spec.shape.len() => {
                 mismatched.push(format!("{} is {found:?}, expected {expected:?}", spec.name));
             }
-            Some((_, values)) => loaded.push(to_graph(spec.kind, spec.shape, values)),
+            Some(_) => {}
         }
     }
     let known: BTreeSet<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
     let extra: Vec<String> = tensors.keys().filter(|name| !known.contains(name.as_str())).cloned().collect();
     if missing.is_empty() && extra.is_empty() && mismatched.is_empty() {
-        return Ok(loaded);
+        return Ok(());
     }
     Err(CheckpointError::Parameters { missing, extra, mismatched })
+}
+
+/// The values of a graph's parameters in their order and the graph's layout.
+///
+/// # Errors
+/// As [`check_parameters`].
+pub fn load_parameters(tensors: &FileParameters, specs: &[ParamSpec]) -> Result<Vec<Vec<f32>>, CheckpointError> {
+    check_parameters(tensors, specs)?;
+    let values = |spec: &ParamSpec| tensors.get(&spec.name).map(|(_, values)| to_graph(spec.kind, spec.shape, values));
+    Ok(specs.iter().filter_map(values).collect())
 }
 
 /// What [`load_parameters`] reads: the parameters of a graph (or anything of their shapes, such as gradients) in the

@@ -5,14 +5,20 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod files;
+#[cfg(not(target_arch = "wasm32"))]
+mod folder;
 mod layout;
 mod scheduler;
+#[cfg(not(target_arch = "wasm32"))]
+mod shards;
 mod suggested;
 mod tensor_file;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use files::{check_place, read_dir, read_tensors, remove_leftovers, replace_files, write_dir, write_tensors};
-pub use layout::{FileParameters, file_shape, load_parameters, store_parameters, to_file, to_graph};
+#[cfg(not(target_arch = "wasm32"))]
+pub use folder::{ModelFolder, read_net};
+pub use layout::{FileParameters, check_parameters, file_shape, load_parameters, store_parameters, to_file, to_graph};
 pub use scheduler::{SCHEDULER_FILE, SchedulerConfig};
 pub use suggested::Suggested;
 pub use tensor_file::{Dtype, FileTensor, TensorFile, Values};
@@ -116,12 +122,20 @@ pub enum CheckpointError {
         path: String,
     },
     /// A folder without a file that it must have.
-    #[error("{dir} has no {file}: expected a diffusers folder with {CONFIG_FILE} and {WEIGHTS_FILE}")]
+    #[error("{dir} has no {file}: {advice}")]
     NoFile {
         /// The folder.
         dir: String,
         /// The file.
         file: &'static str,
+        /// What lies there, and what to do.
+        advice: String,
+    },
+    /// Weights in several files that are not all there, or not what their index says.
+    #[error("not usable as weights in several files: {detail}")]
+    Shards {
+        /// What is wrong with them.
+        detail: String,
     },
     /// The same error with the file it concerns.
     #[error("{path}: {source}")]
@@ -169,10 +183,21 @@ impl Checkpoint {
     /// Anything that is not understood; whether names and shapes are the config's is [`Checkpoint::load_parameters`]'s question.
     pub fn from_bytes(config: &[u8], scheduler: Option<&[u8]>, weights: &[u8]) -> Result<Self, CheckpointError> {
         let config = UnetConfig::from_json(config)?;
-        let assumed_scheduler = scheduler.is_none();
-        let scheduler = scheduler.map(SchedulerConfig::from_json).transpose()?.unwrap_or_default();
+        let scheduler = scheduler.map(SchedulerConfig::from_json).transpose()?;
+        Self::new(config, scheduler, TensorFile::from_bytes(weights)?)
+    }
+
+    /// A checkpoint of parts that were read already; without a scheduler's config it has diffusers' default.
+    ///
+    /// # Errors
+    /// Weights that are whole numbers, or one under two names.
+    pub fn new(
+        config: UnetConfig,
+        scheduler: Option<SchedulerConfig>,
+        weights: TensorFile,
+    ) -> Result<Self, CheckpointError> {
         let mut tensors = FileParameters::new();
-        for (name, tensor) in TensorFile::from_bytes(weights)?.tensors {
+        for (name, tensor) in weights.tensors {
             let Values::F32(values) = tensor.values else {
                 return Err(CheckpointError::Kind { name, expected: "F32, F16 or BF16", found: "I64" });
             };
@@ -181,7 +206,8 @@ impl Checkpoint {
                 return Err(CheckpointError::Twice { name });
             }
         }
-        Ok(Self { config, scheduler, assumed_scheduler, tensors })
+        let assumed_scheduler = scheduler.is_none();
+        Ok(Self { config, scheduler: scheduler.unwrap_or_default(), assumed_scheduler, tensors })
     }
 
     /// The files of the folder by name.

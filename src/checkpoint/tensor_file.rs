@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Largest header, in bytes. The largest checkpoints of this kind have about 50 KB.
 const MAX_HEADER: u64 = 1 << 20;
 /// Largest number of tensors.
-const MAX_TENSORS: usize = 4096;
+pub(super) const MAX_TENSORS: usize = 4096;
 /// Largest number of axes, as of a convolution's weight; a trajectory has one more: `[steps, N, C, H, W]`.
 const MAX_AXES: usize = 5;
 /// Longest name, in characters.
@@ -61,6 +61,9 @@ impl TensorFile {
     /// Anything but a whole safetensors file within the limits, of F32, F16, BF16 or I64 and finite values.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointError> {
         let malformed = |detail: String| CheckpointError::Malformed { detail };
+        if bytes.starts_with(b"version https://git-lfs") {
+            return Err(malformed("it is only a pointer of Git LFS to one: fetch it with git lfs pull".to_owned()));
+        }
         let Some((length, _)) = bytes.split_first_chunk() else {
             return Err(malformed(format!("it has {} bytes, expected at least 8", bytes.len())));
         };

@@ -1,7 +1,7 @@
 //! `bench`: what this machine makes of a network, as a share of what it can multiply.
 
 use super::predictor::{Predictor, compile};
-use super::{Failure, in_file, open_engine, print};
+use super::{Failure, open_engine, print, weights};
 use crate::checkpoint::{Checkpoint, SchedulerConfig, store_parameters};
 use crate::engine::{Choice, Cost, Engine, Program};
 use crate::graph::{Graph, NodeKind};
@@ -38,7 +38,7 @@ pub struct Args {
     /// Where to compute: auto, gpu or cpu.
     #[arg(long, default_value = "auto")]
     engine: Choice,
-    /// The net, as diffusers' config.json (UNet2DModel); without it that of weights/digits.
+    /// The net, as diffusers' config.json (UNet2DModel), or the folder of a model with it; without it that of weights/digits.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Only this work: predict or train.
@@ -61,11 +61,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         return Err(format!("--seconds is {}, expected 0 to 3600", args.seconds).into());
     }
     let config = match &args.config {
-        Some(path) => {
-            let path = &if path.is_dir() { path.join("config.json") } else { path.clone() };
-            let text = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-            UnetConfig::from_json(&text).map_err(|error| in_file(path, error.into()))?
-        }
+        Some(path) => weights::net(path)?,
         None => UnetConfig::digits(),
     };
     let bench = Bench::new(config, open_engine(args.engine)?, Duration::from_secs_f64(args.seconds));

@@ -2,11 +2,10 @@
 
 use super::predictor::Predictor;
 use super::train::RUN_FILE;
-use super::{Failure, keep_inputs};
-use crate::checkpoint::{self, Checkpoint, Dtype, WEIGHTS_FILE};
+use super::{Failure, keep_inputs, weights};
+use crate::checkpoint::{self, Checkpoint, Dtype, SCHEDULER_FILE, WEIGHTS_FILE};
 use crate::engine::Engine;
 use crate::model::config::CONFIG_FILE;
-use crate::model::step::prediction;
 use crate::rng::Rng;
 use crate::tensor::Shape;
 use half::f16;
@@ -22,7 +21,7 @@ use std::path::PathBuf;
 /// Example: noisette export --weights runs/digits --out weights/mine --dtype f16
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// Folder to write.
@@ -47,7 +46,9 @@ enum Target {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    keep_inputs(&[&args.weights], &args.out.join(WEIGHTS_FILE))?;
+    for file in [WEIGHTS_FILE, CONFIG_FILE, SCHEDULER_FILE] {
+        keep_inputs(&[&args.weights], &args.out.join(file))?;
+    }
     if args.out.join(RUN_FILE).exists() {
         return Err(format!("{} is the folder of a training run: choose another --out", args.out.display()).into());
     }
@@ -55,19 +56,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let out = args.out.display();
         return Err(format!("{out} has a {file} already: choose another --out, or write over it with --replace").into());
     }
-    let checkpoint = checkpoint::read_dir(&args.weights)?;
+    let checkpoint = weights::open(&args.weights)?;
     let [h, w] = checkpoint.config.sample_size;
     let image = Shape::new(1, h, w, checkpoint.config.channels);
-    // A folder that does not fit together should not be passed on.
-    checkpoint.load_parameters(&prediction(&checkpoint.config, image).parameters())?;
     let dtype = match args.dtype {
         Target::F16 => Dtype::F16,
         Target::F32 => Dtype::F32,
     };
     checkpoint::write_dir(&args.out, &checkpoint, dtype)?;
-    if checkpoint.assumed_scheduler {
-        say!("{} has no scheduler_config.json; diffusers' default was written", args.weights.display());
-    }
     if dtype == Dtype::F16 {
         let (rms, largest) = rounding_error(&checkpoint, image)?;
         say!("F16 changes the prediction for noise by {rms:.1e} (root mean square), {largest:.1e} at most");

@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, images};
 use super::predictor::compile;
-use super::{Failure, check_output, in_file, open_engine};
+use super::{Failure, check_output, in_file, open_engine, weights};
 use crate::checkpoint::{self, TensorFile};
 use crate::diffusion::Prediction;
 use crate::engine::Choice;
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// Example: noisette gradients --weights weights/digits --input in.safetensors --out out.safetensors
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// Safetensors file with images and noise.
@@ -36,7 +36,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let checkpoint = checkpoint::read_dir(&args.weights)?;
+    let checkpoint = weights::open(&args.weights)?;
+    weights::say_without_dropout(&checkpoint.config, "these are the loss and the gradients");
     let (config, scheduler) = (&checkpoint.config, &checkpoint.scheduler);
     let velocity = match scheduler.prediction_type {
         Prediction::Epsilon => false,

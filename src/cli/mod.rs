@@ -20,8 +20,9 @@ mod predict;
 mod predictor;
 mod sample;
 mod train;
+mod weights;
 
-use crate::checkpoint;
+use crate::checkpoint::{self, ModelFolder};
 use crate::engine::{Choice, Engine, EngineError};
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -91,10 +92,14 @@ fn keep_inputs(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
     // What is not there yet is nobody's input, and a folder is refused elsewhere.
     let Some(target) = std::fs::canonicalize(out).ok().filter(|target| target.is_file()) else { return Ok(()) };
     let model_file = target.extension().is_some_and(|end| end == "json" || end == "safetensors");
-    for input in inputs.iter().filter_map(|input| std::fs::canonicalize(input).ok()) {
-        if target == input || (model_file && target.parent() == Some(&input)) {
-            return Err(format!("{} is what this works from: write the result elsewhere", out.display()).into());
-        }
+    // A pipeline's files lie deeper, and beside.
+    let is_read = |input: &Path| ModelFolder::find(input).is_ok_and(|model| model.reads(&target));
+    let is_in = |input: &Path| {
+        let input = std::fs::canonicalize(input).ok();
+        input.is_some_and(|input| target == input || (model_file && target.parent() == Some(&input)))
+    };
+    if inputs.iter().any(|input| is_in(input) || (model_file && is_read(input))) {
+        return Err(format!("{} is what this works from: write the result elsewhere", out.display()).into());
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::predictor::Predictor;
-use super::{Failure, check_output, in_file, open_engine};
+use super::{Failure, check_output, in_file, open_engine, weights};
 use crate::checkpoint::{self, TensorFile};
 use crate::engine::Choice;
 use crate::tensor::nhwc_to_nchw;
@@ -21,7 +21,7 @@ const PIXELS_AT_ONCE: usize = 1 << 16;
 /// Example: noisette predict --weights weights/digits --input in.safetensors --out out.safetensors
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// Safetensors file with the images.
@@ -37,7 +37,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let checkpoint = checkpoint::read_dir(&args.weights)?;
+    let checkpoint = weights::open(&args.weights)?;
     let input = checkpoint::read_tensors(&args.input)?;
     let batch = Batch::read(&input, &checkpoint).map_err(|error| in_file(&args.input, error))?;
     let shape = batch.shape;

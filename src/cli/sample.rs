@@ -2,7 +2,7 @@
 
 use super::batch::{images, labels};
 use super::class::classes;
-use super::{Failure, check_output, grid, in_file, open_engine, write_file};
+use super::{Failure, check_output, grid, in_file, open_engine, weights, write_file};
 use crate::checkpoint::{self, Checkpoint, TensorFile};
 use crate::diffusion::{Convention, SamplerConfig, SamplerKind, Spacing, Variance};
 use crate::engine::Choice;
@@ -36,7 +36,7 @@ const MAX_COUNT: u64 = 4096;
 /// Example: noisette sample --weights weights/digits --sampler ddim --steps 50 --count 10 --out grid.png
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// How many images; 16 unless --init says otherwise.
@@ -119,7 +119,7 @@ fn named<T: Copy + Send + Sync + 'static>(
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let mut checkpoint = checkpoint::read_dir(&args.weights)?;
+    let mut checkpoint = weights::open(&args.weights)?;
     let start = match &args.init {
         Some(path) => {
             let file = checkpoint::read_tensors(path)?;
@@ -131,9 +131,6 @@ pub fn run(args: Args) -> Result<(), Failure> {
     checkpoint.config.sample_size = [start.shape.h(), start.shape.w()];
     let settings = settings(&args, &checkpoint, &start)?;
     check_outputs(&args, &checkpoint.config)?;
-    if checkpoint.assumed_scheduler {
-        say!("there is no scheduler_config.json: the schedule is diffusers' default");
-    }
     let engine = open_engine(args.engine)?;
     let mut session = Session::new(engine, checkpoint)?;
     session.start(&settings, start.noise)?;

@@ -4,9 +4,11 @@ pub mod batches;
 mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
+pub mod format;
 pub mod idx;
 #[cfg(not(target_arch = "wasm32"))]
 mod picture;
+pub mod whole;
 
 pub use batches::Batches;
 pub use error::DataError;

@@ -1,9 +1,11 @@
 //! The configuration of a UNet: diffusers' `UNet2DModel`, as its config.json describes it.
 //!
-//! Supported is what a pixel DDPM uses; every other key or value is named and refused. Our own facts ride in keys that begin with
+//! Supported is what a pixel DDPM uses; every other key or value is named and refused, but for what says nothing about the network:
+//! how an average was made, and how much was dropped in training. Our own facts ride in keys that begin with
 //! `_`, which diffusers ignores: `_null_class` and `_class_names`.
 
 pub(crate) mod fields;
+pub(crate) mod json;
 mod presets;
 
 pub use fields::ConfigError;
@@ -15,6 +17,11 @@ pub const CONFIG_FILE: &str = "config.json";
 
 /// The version of diffusers whose conventions the written configs follow.
 pub(crate) const DIFFUSERS_VERSION: &str = "0.42.1";
+
+/// What diffusers' `EMAModel` writes into the config of an average (`unet_ema/`): how it was made, which says nothing about the
+/// network.
+const EMA_KEYS: [&str; 7] =
+    ["decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"];
 
 /// Largest number of channels of a block.
 const MAX_CHANNELS: usize = 1024;
@@ -65,6 +72,8 @@ pub struct UnetConfig {
     pub norm_eps: f64,
     /// Whether the middle block has self-attention.
     pub add_attention: bool,
+    /// Share of values that were dropped while it was trained, in [0, 1]. Predictions drop none, and neither does the trainer here.
+    pub dropout: f64,
     /// Rows of the class embedding, the one that means none included.
     pub num_class_embeds: Option<usize>,
     /// The label that means none (`_null_class`); without it there is no guidance.
@@ -105,7 +114,6 @@ impl UnetConfig {
             ("mid_block_scale_factor", json!(1)),
             ("downsample_type", json!("conv")),
             ("upsample_type", json!("conv")),
-            ("dropout", json!(0.0)),
             ("attn_norm_num_groups", Value::Null),
             ("resnet_time_scale_shift", json!("default")),
             ("class_embed_type", Value::Null),
@@ -113,6 +121,7 @@ impl UnetConfig {
             f.only(key, value);
         }
         f.choice("act_fn", (), &[("silu", ()), ("swish", ())]);
+        f.ignore(&EMA_KEYS);
         // Only a learned time embedding depends on it.
         f.optional_integer("num_train_timesteps", None, 1..=1_000_000);
         if !f.has("sample_size") {
@@ -148,6 +157,7 @@ impl UnetConfig {
             norm_num_groups: f.integer("norm_num_groups", 32, 1..=MAX_CHANNELS),
             norm_eps: f.number("norm_eps", 1e-5, 1e-12..=1.0),
             add_attention: f.boolean("add_attention", true),
+            dropout: f.number("dropout", 0.0, 0.0..=1.0),
             num_class_embeds: f.optional_integer("num_class_embeds", None, 1..=MAX_CLASSES),
             null_class: f.optional_integer("_null_class", None, 0..=MAX_CLASSES),
             class_names: f.value("_class_names", Vec::new(), "a list of at most 10000 names", |v| match v {
@@ -245,7 +255,7 @@ impl UnetConfig {
             "down_block_types": names(&self.down_block_types, "DownBlock2D"),
             "downsample_padding": self.downsample_padding,
             "downsample_type": "conv",
-            "dropout": 0.0,
+            "dropout": self.dropout,
             "flip_sin_to_cos": self.flip_sin_to_cos,
             "freq_shift": if whole { json!(self.freq_shift as u64) } else { json!(self.freq_shift) },
             "in_channels": self.channels,

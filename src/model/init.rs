@@ -1,4 +1,4 @@
-//! Start values of the parameters: PyTorch's defaults for the layers that diffusers builds the UNet of.
+//! Start values of the parameters: PyTorch's defaults for the layers that diffusers builds the UNet of, and Ho et al.'s zeros.
 
 use crate::graph::{Graph, ParamKind, ParamSpec};
 use crate::rng::Rng;
@@ -9,6 +9,21 @@ use crate::rng::Rng;
 /// normal. The same seed gives the same bits everywhere.
 pub fn initialise(graph: &Graph, seed: u64) -> Vec<Vec<f32>> {
     graph.parameters().iter().enumerate().map(|(i, spec)| start(spec, &mut Rng::stream(seed, i as u64))).collect()
+}
+
+/// The last layers of what is added to something else, and of the network.
+const LAST_LAYERS: [&str; 3] = ["conv2", "to_out.0", "conv_out"];
+
+/// Sets the layers to zero that Ho et al. start there, given the values of [`initialise`]: the second convolution of every
+/// residual block, attention's projection, and the network's last convolution. Every block then begins as the identity, and
+/// the network predicts 0, the mean of its target.
+pub fn start_at_zero(graph: &Graph, values: &mut [Vec<f32>]) {
+    for (spec, values) in graph.parameters().iter().zip(values) {
+        let layer = spec.name.rsplit_once('.').map_or("", |(layer, _)| layer);
+        if LAST_LAYERS.iter().any(|last| layer == *last || layer.ends_with(&format!(".{last}"))) {
+            values.fill(0.0);
+        }
+    }
 }
 
 fn start(spec: &ParamSpec, rng: &mut Rng) -> Vec<f32> {

@@ -49,6 +49,14 @@ pub struct TrainOptions {
     pub loss: Loss,
     /// γ of the min-SNR weighting (Hang et al. 2023, arXiv 2303.09556); without it all timesteps count alike.
     pub min_snr_gamma: Option<f64>,
+    /// Whether the last layer of every block and of the network starts at zero (see `model::init::start_at_zero`). What was
+    /// saved before there was a choice did not.
+    #[serde(default)]
+    pub zero_init: bool,
+    /// Whether a batch takes one timestep of each of its N equal parts of 0…T−1, instead of N independent ones. What was saved
+    /// before there was a choice did not.
+    #[serde(default)]
+    pub stratified_timesteps: bool,
     /// Decides the start values, the order of the images, timesteps, noise, mirroring and dropped labels.
     pub seed: u64,
 }
@@ -71,6 +79,8 @@ impl Default for TrainOptions {
             flip: false,
             loss: Loss::L2,
             min_snr_gamma: None,
+            zero_init: true,
+            stratified_timesteps: true,
             seed: 0,
         }
     }

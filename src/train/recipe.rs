@@ -103,6 +103,8 @@ impl Recipe {
             flip: f.boolean("horizontal_flip", o.flip),
             loss: f.choice("loss", o.loss, &[("l2", Loss::L2), ("l1", Loss::L1)]),
             min_snr_gamma: f.value("min_snr_gamma", o.min_snr_gamma, "\"none\" or a number from 0.01 to 1000", gamma),
+            zero_init: f.boolean("zero_init", o.zero_init),
+            stratified_timesteps: f.boolean("stratified_timesteps", o.stratified_timesteps),
             seed: f.value("seed", o.seed, "a whole number from 0 to 9223372036854775807", |v| {
                 v.as_u64().filter(|&seed| i64::try_from(seed).is_ok())
             }),
@@ -194,6 +196,8 @@ impl Recipe {
             ("horizontal_flip", json!(o.flip)),
             ("loss", json!(o.loss)),
             ("min_snr_gamma", json!(o.min_snr_gamma)),
+            ("stratified_timesteps", json!(o.stratified_timesteps)),
+            ("zero_init", json!(o.zero_init)),
             ("prediction", json!(s.prediction_type.name())),
             ("beta_schedule", json!(s.beta_schedule.name())),
             ("beta_start", json!(s.beta_start)),

@@ -18,6 +18,7 @@ fn configs_round_trip() {
     wide.sample_size = [32, 64];
     wide.freq_shift = 0.5;
     wide.time_embedding_dim = Some(96);
+    wide.dropout = 0.25;
     for config in [UnetConfig::digits(), UnetConfig::ddpm_cifar10(), wide] {
         assert_eq!(config.problems(), Vec::<String>::new());
         assert_eq!(UnetConfig::from_json(config.to_json().as_bytes()).unwrap(), config);
@@ -37,7 +38,8 @@ fn configs_round_trip() {
         set_alpha_to_one: false,
         suggested: Suggested { steps: Some(25), ..Suggested::default() },
     };
-    for config in [SchedulerConfig::default(), ddim] {
+    let solver = SchedulerConfig { kind: SamplerKind::DpmSolverPp2M, ..ddim.clone() };
+    for config in [SchedulerConfig::default(), ddim, solver] {
         assert_eq!(SchedulerConfig::from_json(config.to_json().as_bytes()).unwrap(), config);
     }
 }
@@ -74,7 +76,7 @@ fn unsupported_network_settings_are_named() {
         ("downsample_type", json!("resnet"), "conv"),
         ("upsample_type", json!("resnet"), "conv"),
         ("downsample_padding", json!(2), "from 0 to 1"),
-        ("dropout", json!(0.1), "0.0"),
+        ("dropout", json!(1.5), "from 0 to 1"),
         ("attn_norm_num_groups", json!(4), "null"),
         ("resnet_time_scale_shift", json!("scale_shift"), "default"),
         ("class_embed_type", json!("timestep"), "null"),
@@ -111,7 +113,7 @@ fn unsupported_network_settings_are_named() {
         assert_says(&text, &["config.json", named, expected]);
     }
     // Every problem at once, and a setting that diffusers ignores.
-    let text = UnetConfig::from_json(br#"{"act_fn": "gelu", "dropout": 1, "_note": 5, "colour": "red"}"#)
+    let text = UnetConfig::from_json(br#"{"act_fn": "gelu", "dropout": "much", "_note": 5, "colour": "red"}"#)
         .unwrap_err()
         .to_string();
     assert_says(&text, &["`act_fn`", "`dropout`", "`colour`", "`sample_size` is missing"]);
@@ -119,7 +121,7 @@ fn unsupported_network_settings_are_named() {
     for (key, value) in [("dropout", json!(0)), ("act_fn", json!("swish")), ("mid_block_scale_factor", json!(1.0))] {
         assert!(UnetConfig::from_json(&changed(&base, key, value)).is_ok(), "{key}");
     }
-    for (bad, says) in [("", "EOF"), ("[1]", "an object"), ("{\"a\": NaN}", "Python wrote"), ("\u{0}\u{1}", "line 1")] {
+    for (bad, says) in [("", "EOF"), ("[1]", "an object"), ("\u{0}\u{1}", "line 1")] {
         assert_says(
             &UnetConfig::from_json(bad.as_bytes()).unwrap_err().to_string(),
             &["config.json is not valid JSON", says],
@@ -134,13 +136,14 @@ fn unsupported_scheduler_settings_are_named() {
     let base = SchedulerConfig::default().to_json();
     for (key, value, expected) in [
         ("_class_name", json!("PNDMScheduler"), "\"DDPMScheduler\" or \"DDIMScheduler\""),
+        ("_class_name", json!("EulerDiscreteScheduler"), "DDIMScheduler.from_config"),
         ("num_train_timesteps", json!(0), "from 1"),
         ("num_train_timesteps", json!(10_000_000), "to 100000"),
         ("beta_schedule", json!("sigmoid"), "squaredcos_cap_v2"),
         ("beta_end", json!(0.0), "beta_start"),
         ("beta_start", json!("small"), "a number"),
         ("trained_betas", json!([0.1, 0.2]), "null"),
-        ("variance_type", json!("fixed_small_log"), "\"fixed_small\" or \"fixed_large\""),
+        ("variance_type", json!("fixed_large_log"), "\"fixed_small\" or \"fixed_large\""),
         ("variance_type", json!("learned_range"), "\"fixed_small\" or \"fixed_large\""),
         ("prediction_type", json!("flow"), "v_prediction"),
         ("timestep_spacing", json!("log"), "trailing"),
@@ -149,14 +152,105 @@ fn unsupported_scheduler_settings_are_named() {
         ("clip_sample", Value::Null, "true or false"),
         ("clip_sample_range", json!(-1), "a number from"),
         ("steps_offset", json!(-1), "a whole number"),
-        ("skip_prk_steps", json!(true), "not a known setting"),
+        ("predict_epsilon", json!(false), "what `prediction_type`, \"epsilon\", says"),
+        ("predict_epsilon", json!("yes"), "true, false or null"),
+        ("colour", json!(true), "not a known setting"),
     ] {
         let error = SchedulerConfig::from_json(&changed(&base, key, value.clone()));
         let text = error.expect_err(&format!("{key} = {value}")).to_string();
         assert_says(&text, &["scheduler_config.json", key, expected]);
     }
-    let text = SchedulerConfig::from_json(b"{\"lambda_min_clipped\": -Infinity}").unwrap_err().to_string();
-    assert_says(&text, &["not valid JSON", "Python wrote Infinity"]);
+    let text = SchedulerConfig::from_json(b"{\"beta_end\": -Infinity}").unwrap_err().to_string();
+    assert_says(&text, &["`beta_end` is \"-Infinity\", expected a number"]);
+}
+
+#[test]
+fn what_says_nothing_about_the_network_is_passed_over() {
+    let base = UnetConfig::digits();
+    let mut config: Value = serde_json::from_str(&base.to_json()).unwrap();
+    for (key, value) in [
+        ("decay", json!(0.9999)),
+        ("inv_gamma", json!(1.0)),
+        ("min_decay", json!(0.0)),
+        ("optimization_step", json!(4500)),
+        ("power", json!(0.75)),
+        ("update_after_step", json!(0)),
+        ("use_ema_warmup", json!(true)),
+    ] {
+        config[key] = value;
+    }
+    let text = config.to_string();
+    assert_eq!(UnetConfig::from_json(text.as_bytes()).unwrap(), base);
+    assert_eq!(UnetConfig::from_json(format!("\u{feff}{text}").as_bytes()).unwrap(), base);
+    // Dropout is kept, for whoever trains on.
+    let dropped = UnetConfig::from_json(&changed(&base.to_json(), "dropout", json!(0.1))).unwrap();
+    assert_eq!(dropped, UnetConfig { dropout: 0.1, ..base });
+    assert_says(&dropped.to_json(), &["\"dropout\": 0.1"]);
+}
+
+#[test]
+fn leftovers_of_other_schedulers_change_nothing() {
+    let read = |text: &str| SchedulerConfig::from_json(text.as_bytes()).map_err(|error| error.to_string());
+    let leftovers = r#""skip_prk_steps": true, "algorithm_type": "sde-dpmsolver++", "solver_order": 3, "lower_order_final": false,
+        "use_karras_sigmas": true, "lambda_min_clipped": -5.1, "final_sigmas_type": "sigma_min", "interpolation_type": "linear",
+        "shift": 3.0, "sigma_max": Infinity, "timestep_type": "discrete", "predict_epsilon": null"#;
+    for class in ["DDPMScheduler", "DDIMScheduler"] {
+        let plain = read(&format!(r#"{{"_class_name": "{class}", "beta_end": 0.01}}"#)).unwrap();
+        let full = read(&format!("\u{feff}{{\"_class_name\": \"{class}\", \"beta_end\": 0.01, {leftovers}}}"));
+        assert_eq!(full.unwrap(), plain);
+    }
+    // The old name of what is predicted.
+    for (text, expected) in [
+        (r#"{"predict_epsilon": true}"#, Prediction::Epsilon),
+        (r#"{"predict_epsilon": false}"#, Prediction::Sample),
+        (r#"{"predict_epsilon": true, "prediction_type": "epsilon"}"#, Prediction::Epsilon),
+        (r#"{"predict_epsilon": false, "prediction_type": "sample"}"#, Prediction::Sample),
+    ] {
+        assert_eq!(read(text).unwrap().prediction_type, expected, "{text}");
+    }
+    let both = read(r#"{"predict_epsilon": true, "prediction_type": "v_prediction"}"#).unwrap_err();
+    assert_says(&both, &["`predict_epsilon` is true", "v_prediction"]);
+    // Variances that are another's by a detour, and those of a scheduler that has none.
+    for (class, variance, expected) in [
+        ("DDPM", json!(null), Some(Variance::FixedSmall)),
+        ("DDPM", json!("fixed_small_log"), Some(Variance::FixedSmall)),
+        ("DDPM", json!("learned_range"), None),
+        ("DDIM", json!("learned_range"), Some(Variance::FixedSmall)),
+        ("DDIM", json!("fixed_large"), Some(Variance::FixedLarge)),
+        ("DPMSolverMultistep", json!("learned_range"), None),
+    ] {
+        let found = read(&json!({"_class_name": format!("{class}Scheduler"), "variance_type": variance}).to_string());
+        assert_eq!(found.ok().map(|config| config.variance_type), expected, "{class} {variance}");
+    }
+}
+
+#[test]
+fn dpm_solver_of_second_order_is_followed_and_others_are_named() {
+    // As diffusers 0.17 wrote it.
+    let base = r#"{"_class_name": "DPMSolverMultistepScheduler", "_diffusers_version": "0.17.0", "algorithm_type": "dpmsolver++",
+        "beta_end": 0.012, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "dynamic_thresholding_ratio": 0.995,
+        "lambda_min_clipped": -Infinity, "lower_order_final": true, "num_train_timesteps": 1000, "prediction_type": "epsilon",
+        "sample_max_value": 1.0, "solver_order": 2, "solver_type": "midpoint", "thresholding": false, "trained_betas": null,
+        "use_karras_sigmas": false, "variance_type": null}"#;
+    let found = SchedulerConfig::from_json(base.as_bytes()).unwrap();
+    assert_eq!((found.kind, found.beta_end), (SamplerKind::DpmSolverPp2M, 0.012));
+    assert_eq!(found.timestep_spacing, Spacing::Linspace, "the default is the scheduler's own");
+    let base = base.replace("-Infinity", "\"-Infinity\"");
+    for (key, value, expected) in [
+        ("algorithm_type", json!("dpmsolver"), "dpmsolver++"),
+        ("solver_order", json!(3), "2"),
+        ("solver_type", json!("heun"), "midpoint"),
+        ("final_sigmas_type", json!("sigma_min"), "zero"),
+        ("lambda_min_clipped", json!(-5.1), "-Infinity"),
+        ("use_karras_sigmas", json!(true), "false"),
+        ("use_lu_lambdas", json!(true), "false"),
+        ("use_flow_sigmas", json!(true), "false"),
+        ("rescale_betas_zero_snr", json!(true), "false"),
+        ("thresholding", json!(true), "false"),
+    ] {
+        let text = SchedulerConfig::from_json(&changed(&base, key, value)).expect_err(key).to_string();
+        assert_says(&text, &[&format!("`{key}` is"), expected]);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod configs;
+mod folders;
 
 use noisette::checkpoint::{
     self, Checkpoint, CheckpointError, Dtype, SchedulerConfig, TensorFile, Values, WEIGHTS_FILE,
@@ -314,31 +315,6 @@ fn the_network_has_pytorchs_parameters() {
         let specs = prediction(&config, Shape::new(1, h, w, config.channels)).parameters();
         assert_eq!((specs.len(), specs.iter().map(|s| s.shape.len()).sum()), (tensors, values));
     }
-}
-
-#[test]
-fn a_pipelines_folder_and_a_lone_unet_load() {
-    let dir = tempfile::tempdir().unwrap();
-    for (folder, name) in [("unet", "config.json"), ("unet", WEIGHTS_FILE), ("scheduler", "scheduler_config.json")] {
-        fs::create_dir_all(dir.path().join(folder)).unwrap();
-        fs::copy(golden("grey").join(name), dir.path().join(folder).join(name)).unwrap();
-    }
-    let grey = checkpoint::read_dir(golden("grey")).unwrap();
-    assert_eq!(checkpoint::read_dir(dir.path()).unwrap(), grey);
-    let lone = checkpoint::read_dir(dir.path().join("unet")).unwrap();
-    assert!(lone.assumed_scheduler);
-    assert_eq!(lone.scheduler, SchedulerConfig::default());
-
-    fs::rename(dir.path().join("unet").join(WEIGHTS_FILE), dir.path().join("unet/diffusion_pytorch_model.bin"))
-        .unwrap();
-    let text = checkpoint::read_dir(dir.path()).unwrap_err().to_string();
-    assert_says(&text, &["diffusion_pytorch_model.bin is a pickle", "save_pretrained"]);
-    fs::remove_file(dir.path().join("unet/diffusion_pytorch_model.bin")).unwrap();
-    assert_says(
-        &checkpoint::read_dir(dir.path()).unwrap_err().to_string(),
-        &["unet has no diffusion_pytorch_model.safetensors"],
-    );
-    assert_says(&checkpoint::read_dir(dir.path().join("none")).unwrap_err().to_string(), &["none has no config.json"]);
 }
 
 #[test]

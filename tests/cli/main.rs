@@ -14,3 +14,4 @@ mod program;
 mod runs;
 mod sample;
 mod train;
+mod weights;

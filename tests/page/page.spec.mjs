@@ -115,7 +115,9 @@ test("without WebGPU the CPU takes over and the page says so; WebGPU itself is r
   const engine = page.getByRole("combobox", { name: "Engine" });
   await engine.selectOption({ label: "WebGPU" });
   await expect(status(page)).toHaveText(/^Error: /);
-  await expect(generate(page)).toBeDisabled();
+  await expect(generate(page)).toBeEnabled();
+  await engine.selectOption({ label: "auto" });
+  await expect(status(page)).toHaveText(/^Ready/);
   await engine.selectOption({ label: "CPU" });
   await expect(page.locator("#badge-text")).toContainText("CPU");
   await expect(page.locator("#engine-note")).toBeHidden();

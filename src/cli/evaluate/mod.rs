@@ -4,8 +4,8 @@ mod bound;
 
 use super::dataset::load_data;
 use super::predictor::Predictor;
-use super::{Failure, check_output, open_engine, print, write_file};
-use crate::checkpoint::{self, Checkpoint};
+use super::{Failure, check_output, open_engine, print, weights, write_file};
+use crate::checkpoint::Checkpoint;
 use crate::data::{self, Dataset, Split};
 use crate::diffusion::{forward, posterior::Reading, schedule::Schedule};
 use crate::engine::Choice;
@@ -37,7 +37,7 @@ const STREAM: u64 = 2;
 /// Example: noisette evaluate --weights weights/digits --data data/mnist --out evaluation.json
 #[derive(clap::Args)]
 pub struct Args {
-    /// Diffusers folder with the model.
+    /// Diffusers folder with the model, or its file of weights.
     #[arg(long)]
     weights: PathBuf,
     /// Folder with the data: MNIST's IDX files, or pictures (see train --help).
@@ -86,7 +86,7 @@ impl Mean {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let checkpoint = checkpoint::read_dir(&args.weights)?;
+    let checkpoint = weights::open(&args.weights)?;
     let dataset = load_data(&args.data, &checkpoint.config, Split::Test)?;
     let count = args.images.map_or(dataset.len(), |images| images as usize);
     let bound_images = args.bound_images.unwrap_or(BOUND_IMAGES.min(count));

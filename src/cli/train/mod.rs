@@ -15,7 +15,8 @@ pub(super) use run_folder::RUN_FILE;
 
 use super::{Failure, open_engine};
 use crate::engine::Choice;
-use crate::model::{init::initialise, step::training_loss};
+use crate::model::init::{initialise, start_at_zero};
+use crate::model::step::training_loss;
 use crate::tensor::Shape;
 use crate::train::Trainer;
 use drive::End;
@@ -60,13 +61,13 @@ pub struct Args {
     /// A setting of the recipe: lr=2e-4, prediction=v_prediction, net.layers_per_block=2. May be given often.
     #[arg(long, value_name = "SETTING=VALUE")]
     set: Vec<String>,
-    /// The net, as diffusers' config.json (UNet2DModel).
+    /// The net, as diffusers' config.json (UNet2DModel), or the folder of a model with it.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Height and width of the pictures for a new net; without it that of the files if all have one of at most 32 that the net can take, else 32.
     #[arg(long, conflicts_with_all = ["resume", "config", "from"], value_parser = clap::value_parser!(u64).range(4..=256))]
     size: Option<u64>,
-    /// Start from the weights of this diffusers folder, with a fresh optimizer. IDX data bring their own names of classes.
+    /// Start from the weights of this diffusers folder or file, with a fresh optimizer. IDX data bring their own names of classes.
     #[arg(long, conflicts_with_all = ["resume", "config"])]
     from: Option<PathBuf>,
     /// Where to compute: auto, gpu or cpu.
@@ -104,7 +105,13 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let [h, w] = config.sample_size;
     let (graph, _) = training_loss(config, Shape::new(1, h, w, config.channels), false);
     let weights = match checkpoint.tensors.is_empty() {
-        true => initialise(&graph, options.seed),
+        true => {
+            let mut weights = initialise(&graph, options.seed);
+            if options.zero_init {
+                start_at_zero(&graph, &mut weights);
+            }
+            weights
+        }
         false => checkpoint.load_parameters(&graph.parameters())?,
     };
     let (schedule, prediction) = (checkpoint.scheduler.schedule()?, checkpoint.scheduler.prediction_type);

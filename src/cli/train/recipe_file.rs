@@ -1,6 +1,6 @@
 //! A recipe as a TOML file: read, overridden from the command line, and written with a word on every setting.
 
-use super::super::{Failure, in_file};
+use super::super::{Failure, in_file, weights};
 use crate::train::Recipe;
 use serde_json::{Map, Value};
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::Path;
 pub const RECIPE_FILE: &str = "recipe.toml";
 
 /// What stands before a setting in a written recipe.
-const WORDS: [(&str, &str); 26] = [
+const WORDS: [(&str, &str); 28] = [
     ("steps", "How long.\n# Steps of the whole run, which the learning rate is laid out for; images per step."),
     ("seed", "Decides start values, order of the images, timesteps, noise, mirroring and dropped labels."),
     ("optimizer", "The optimizer.\n# adam, or adamw with its weight_decay."),
@@ -34,6 +34,8 @@ const WORDS: [(&str, &str); 26] = [
         "min_snr_gamma",
         "Weights by min(SNR, gamma) (Hang et al. 2023), for example 5.0; \"none\" weighs all timesteps alike.",
     ),
+    ("stratified_timesteps", "Whether a batch takes its timesteps evenly from all of them, or each image by chance."),
+    ("zero_init", "Whether the last layer of every block starts at zero (Ho et al. 2020), or as PyTorch starts it."),
     ("prediction", "What the network predicts: epsilon or v_prediction."),
     (
         "beta_schedule",
@@ -58,6 +60,10 @@ const WORDS: [(&str, &str); 26] = [
     ("net", "The network, as in diffusers' config.json (UNet2DModel)."),
 ];
 
+/// Settings that came after the others, and what was done before. A run writes all settings, so that a recipe with all the
+/// others and none of these was written before, and keeps its meaning.
+const LATER: [(&str, bool); 2] = [("zero_init", false), ("stratified_timesteps", false)];
+
 /// The largest whole number that TOML has.
 const LARGEST: i64 = i64::MAX;
 
@@ -67,8 +73,8 @@ pub fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
     let mut object = parse(&text).map_err(|error| in_file(path, error))?;
     if let Some(Value::String(file)) = object.get("net") {
         let config = path.parent().unwrap_or(Path::new("")).join(file);
-        let text = fs::read(&config).map_err(|error| format!("cannot read {}: {error}", config.display()))?;
-        let net = crate::model::config::UnetConfig::from_json(&text).map_err(|error| in_file(&config, error.into()))?;
+        let net = weights::net(&config)?;
+        weights::say_without_dropout(&net, "it is trained");
         object.insert("net".to_owned(), Recipe::new(net).net_settings().into_iter().collect());
     }
     Ok(object)
@@ -86,7 +92,17 @@ pub fn parse(text: &str) -> Result<Map<String, Value>, Failure> {
         }
         format!("this is not TOML: line {line}: {}", error.message())
     })?;
-    Ok(table.into_iter().map(|(key, value)| (key, to_json(value))).collect())
+    Ok(of_its_time(table.into_iter().map(|(key, value)| (key, to_json(value))).collect()))
+}
+
+/// Says what a whole recipe of an earlier time left unsaid.
+fn of_its_time(mut object: Map<String, Value>) -> Map<String, Value> {
+    let later = |key: &str| LATER.iter().any(|(later, _)| *later == key);
+    let whole = WORDS.iter().all(|(key, _)| object.contains_key(*key) != later(key));
+    if whole {
+        object.extend(LATER.map(|(key, before)| (key.to_owned(), before.into())));
+    }
+    object
 }
 
 /// A value as JSON, which has neither dates nor numbers like nan: these become text, for errors to show as it was written.
@@ -179,6 +195,8 @@ mod tests {
             flip: true,
             loss: Loss::L1,
             min_snr_gamma: Some(5.0),
+            stratified_timesteps: false,
+            zero_init: false,
             seed: 1 << 62,
         };
         recipe.scheduler.prediction_type = Prediction::VPrediction;
@@ -202,6 +220,25 @@ mod tests {
         for (key, _) in odd().settings() {
             assert!(WORDS.iter().any(|(known, _)| *known == key), "{key} is not explained");
         }
+    }
+
+    #[test]
+    fn a_recipe_from_before_a_setting_keeps_its_meaning() {
+        let new = Recipe::new(UnetConfig::digits());
+        let mut text = to_toml(&new);
+        for (key, before) in LATER {
+            let now = new.settings().into_iter().find(|(name, _)| *name == key).unwrap().1;
+            assert_ne!(now, Value::from(before), "{key}");
+            text = text.replace(&format!("{key} = {now}\n"), "");
+        }
+        let old = new.with(&parse(&text).unwrap()).unwrap();
+        assert!(!old.options.zero_init && !old.options.stratified_timesteps);
+        // Who says little means what is usual now.
+        let part = new.with(&parse("lr = 1e-3").unwrap()).unwrap();
+        assert!(part.options.zero_init && part.options.stratified_timesteps);
+        // Saved options of the same time.
+        let saved: TrainOptions = serde_json::from_str("{\"batch\": 3}").unwrap();
+        assert!(!saved.zero_init && !saved.stratified_timesteps);
     }
 
     #[test]

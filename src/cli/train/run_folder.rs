@@ -1,6 +1,6 @@
 //! A run on disk: the model as a diffusers folder, what `--resume` needs, and checkpoints to go back to.
 
-use super::super::Failure;
+use super::super::{Failure, weights};
 use super::drive::PLOT_FILE;
 use super::lock::Lock;
 use super::metrics::METRICS_FILE;
@@ -8,6 +8,7 @@ use super::recipe_file::{self, RECIPE_FILE};
 use super::samples;
 use crate::checkpoint::{self, Checkpoint, Dtype, SCHEDULER_FILE, TensorFile, WEIGHTS_FILE};
 use crate::model::config::CONFIG_FILE;
+use crate::model::config::json::without_mark;
 use crate::tensor::Shape;
 use crate::train::{Recipe, TrainOptions, Trainer};
 use serde::{Deserialize, Serialize};
@@ -72,9 +73,9 @@ impl RunFolder {
     pub fn read(dir: &Path) -> Result<(Checkpoint, Recipe, Progress), Failure> {
         let path = dir.join(RUN_FILE);
         let text = fs::read(&path).map_err(|e| format!("there is no run to resume in {}: {e}", dir.display()))?;
-        let progress: Progress =
-            serde_json::from_slice(&text).map_err(|e| format!("{} is not a saved run: {e}", path.display()))?;
-        let checkpoint = checkpoint::read_dir(dir)?;
+        let progress: Progress = serde_json::from_slice(without_mark(&text))
+            .map_err(|e| format!("{} is not a saved run: {e}", path.display()))?;
+        let checkpoint = weights::open(dir)?;
         let mut recipe = Recipe::new(checkpoint.config.clone());
         recipe.scheduler = checkpoint.scheduler.clone();
         let path = dir.join(RECIPE_FILE);
@@ -106,7 +107,7 @@ impl RunFolder {
 
     /// The fingerprint of the data that a folder's model was trained on, if that is a run, or a run's checkpoint.
     pub fn data(dir: &Path) -> Option<String> {
-        serde_json::from_slice::<Progress>(&fs::read(dir.join(RUN_FILE)).ok()?).ok()?.data
+        serde_json::from_slice::<Progress>(without_mark(&fs::read(dir.join(RUN_FILE)).ok()?)).ok()?.data
     }
 
     /// Takes a trainer to where a run was saved.

@@ -1,13 +1,13 @@
 //! What a run begins with: a recipe and weights of its own, those of another folder, or the run as it was saved.
 
-use super::super::{Failure, dataset, in_file};
+use super::super::{Failure, dataset, weights};
 use super::given::Given;
 use super::labels;
 use super::lock::Lock;
 use super::recipe_file;
 use super::run_folder::{Progress, RUN_FILE, RunFolder, describe};
 use super::{Args, steps};
-use crate::checkpoint::{self, Checkpoint, WEIGHTS_FILE};
+use crate::checkpoint::{Checkpoint, WEIGHTS_FILE};
 use crate::data::{self, Dataset, Split};
 use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::train::Recipe;
@@ -130,7 +130,10 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
         return Err(format!("{out} is inside {}: expected an --out outside the data", args.data.display()).into());
     }
     if let Some(dir) = &args.from {
-        let mut checkpoint = checkpoint::read_dir(dir)?;
+        let mut checkpoint = weights::open(dir)?;
+        weights::say_without_dropout(&checkpoint.config, "training goes on");
+        // What is trained on without is a model without.
+        checkpoint.config.dropout = 0.0;
         let mut base = Recipe::new(checkpoint.config.clone());
         base.scheduler = checkpoint.scheduler.clone();
         let recipe = given.over(&base)?;
@@ -184,8 +187,8 @@ fn settings(args: &Args) -> Result<Given, Failure> {
     let mut given = Given::of(args.recipe.as_deref())?;
     let object = &mut given.settings;
     if let Some(path) = &args.config {
-        let text = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        let net = UnetConfig::from_json(&text).map_err(|error| in_file(path, error.into()))?;
+        let net = weights::net(path)?;
+        weights::say_without_dropout(&net, "it is trained");
         object.insert("net".to_owned(), Recipe::new(net).net_settings().into_iter().collect());
     }
     recipe_file::set(object, &args.set)?;

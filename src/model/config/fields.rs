@@ -1,5 +1,6 @@
 //! Reading one of diffusers' JSON configs key by key, so that nothing in it is silently ignored.
 
+use super::json;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
@@ -47,18 +48,9 @@ impl Fields {
         if bytes.len() > MAX_BYTES {
             return Err(syntax(format!("it has {} bytes, expected at most {MAX_BYTES}", bytes.len())));
         }
-        match serde_json::from_slice(bytes) {
-            Ok(Value::Object(map)) => Ok(Self { file, map, problems: Vec::new() }),
-            Ok(other) => Err(syntax(format!("found {}, expected an object {{…}}", show(&other)))),
-            Err(error) => {
-                let text = String::from_utf8_lossy(bytes);
-                let hint = if text.contains("Infinity") || text.contains("NaN") {
-                    " (Python wrote Infinity or NaN, which JSON does not have)"
-                } else {
-                    ""
-                };
-                Err(syntax(format!("{error}{hint}")))
-            }
+        match json::parse(bytes).map_err(syntax)? {
+            Value::Object(map) => Ok(Self { file, map, problems: Vec::new() }),
+            other => Err(syntax(format!("found {}, expected an object {{…}}", show(&other)))),
         }
     }
 
@@ -136,9 +128,11 @@ impl Fields {
         self.value(key, (), &show(&supported), |v| same(v).then_some(()));
     }
 
-    /// A setting that changes nothing here.
-    pub fn ignore(&mut self, key: &str) {
-        self.map.remove(key);
+    /// Settings that change nothing here.
+    pub fn ignore(&mut self, keys: &[&str]) {
+        for &key in keys {
+            self.map.remove(key);
+        }
     }
 
     /// Ends the reading: every key that nobody read is a problem, but those of others (`_…`).

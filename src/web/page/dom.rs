@@ -43,11 +43,23 @@ pub fn set_shown(id: &str, shown: bool) {
     by_id::<HtmlElement>(id).set_hidden(!shown);
 }
 
-/// Enables or disables a control.
+/// Enables or disables a control. A button that is off only says so, as browsers take the focus from one that is disabled: who
+/// has pressed it would stand at the top of the page.
 pub fn set_enabled(id: &str, enabled: bool) {
     let element: Element = by_id(id);
+    let (name, value) = if element.tag_name() == "BUTTON" { ("aria-disabled", "true") } else { ("disabled", "") };
     // Removing or setting an attribute fails only for names that are none.
-    let _ = if enabled { element.remove_attribute("disabled") } else { element.set_attribute("disabled", "") };
+    let _ = if enabled { element.remove_attribute(name) } else { element.set_attribute(name, value) };
+}
+
+/// Whether a button is off.
+pub fn is_off(element: &Element) -> bool {
+    element.has_attribute("aria-disabled")
+}
+
+/// Adds a class to an element's or takes it away.
+pub fn set_class(id: &str, class: &str, set: bool) {
+    let _ = by_id::<Element>(id).class_list().toggle_with_force(class, set);
 }
 
 /// Sets an attribute.
@@ -70,6 +82,13 @@ pub fn create<T: JsCast>(tag: &str) -> T {
 pub fn on(target: &EventTarget, name: &str, f: impl FnMut(Event) + 'static) {
     let closure = Closure::<dyn FnMut(Event)>::new(f);
     let _ = target.add_event_listener_with_callback(name, closure.as_ref().unchecked_ref());
+    closure.forget();
+}
+
+/// The same, before the event's own element hears of it.
+pub fn on_capture(target: &EventTarget, name: &str, f: impl FnMut(Event) + 'static) {
+    let closure = Closure::<dyn FnMut(Event)>::new(f);
+    let _ = target.add_event_listener_with_callback_and_bool(name, closure.as_ref().unchecked_ref(), true);
     closure.forget();
 }
 

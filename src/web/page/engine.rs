@@ -23,8 +23,9 @@ const LEADER: usize = 0;
 #[derive(Default)]
 pub struct EngineSide {
     crew: Crew,
-    /// Number of the crew: news of an earlier one are none.
+    /// Number of the crew: news of another one are none. And how many there have been.
     era: u32,
+    eras: u32,
     /// What was asked of the leader.
     choice: Choice,
     /// What it opened: "gpu" or "cpu", and the text for people.
@@ -34,9 +35,22 @@ pub struct EngineSide {
     failures: u32,
     step: Option<f64>,
     prediction: Option<f64>,
+    /// The crew that worked before the visitor chose another engine, until that one works.
+    former: Option<Former>,
+}
+
+/// A crew with an engine, set aside.
+struct Former {
+    crew: Crew,
+    era: u32,
+    opened: (String, String),
 }
 
 impl EngineSide {
+    fn title(&self) -> &'static str {
+        self.opened.as_ref().map_or("CPU", |(engine, _)| title(engine))
+    }
+
     /// Whether an engine waits for work.
     pub fn opened(&self) -> bool {
         self.opened.is_some()
@@ -71,6 +85,15 @@ impl EngineSide {
         }
     }
 
+    /// Sets the crew that works aside, to come back to if the next one does not.
+    fn set_aside(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            let mut crew = std::mem::take(&mut self.crew);
+            crew.end();
+            self.former = Some(Former { crew, era: self.era, opened });
+        }
+    }
+
     /// Hands a worker the model.
     fn open(&self, number: usize, choice: Choice, model: &Model) {
         let Some(weights) = &model.weights else { return };
@@ -97,6 +120,11 @@ impl EngineSide {
     }
 }
 
+/// What an engine is called.
+fn title(engine: &str) -> &'static str {
+    if engine == "gpu" { "WebGPU" } else { "CPU" }
+}
+
 fn badge(text: &str, state: &str) {
     dom::set_text("badge-text", text);
     let badge: Element = dom::by_id("badge");
@@ -104,8 +132,19 @@ fn badge(text: &str, state: &str) {
     dom::set_attribute(&badge, "title", text);
 }
 
-/// Starts a worker for the engine of the visitor's choice, in place of the present ones.
+/// Starts a worker for the engine of the visitor's choice; the present ones go on if it does not work.
 pub fn choose(app: &Shared) {
+    app.borrow_mut().engine.set_aside();
+    begin(app);
+}
+
+/// Starts a worker for another model, in place of the present ones.
+pub fn renew(app: &Shared) {
+    app.borrow_mut().engine.former = None;
+    begin(app);
+}
+
+fn begin(app: &Shared) {
     let mut page = app.borrow_mut();
     page.engine.failures = 0;
     page.engine.note = None;
@@ -121,9 +160,34 @@ fn start(app: &Shared) {
     (page.engine.step, page.engine.prediction) = (None, None);
     badge("starting", "loading");
     page.renew_buttons();
-    if let Err(message) = page.hire(app) {
-        page.give_up(&message);
+    let hired = page.hire(app);
+    drop(page);
+    if let Err(message) = hired {
+        fall_back(app, &message);
     }
+}
+
+/// The engine asked for cannot be had: the one that worked goes on, or the CPU's begins, and the page says so. Without either
+/// there is none.
+fn fall_back(app: &Shared, message: &str) {
+    let mut page = app.borrow_mut();
+    if let Some(former) = page.engine.former.take() {
+        page.dismiss_all();
+        page.come_back(former);
+        let title = page.engine.title();
+        page.error(&format!("{message}; the {title} engine goes on"));
+        return page.changed(app);
+    }
+    if page.engine.choice != Choice::Gpu {
+        return page.give_up(message);
+    }
+    page.engine.choice = Choice::Cpu;
+    page.engine.note = Some(format!("the CPU computes instead of WebGPU: {message}"));
+    page.show_engine(Choice::Cpu);
+    page.error(&format!("{message}; the CPU engine takes its place"));
+    page.changed(app);
+    drop(page);
+    start(app);
 }
 
 /// Hands the model to a worker that is waiting for it.
@@ -186,7 +250,10 @@ fn hear(app: &Shared, number: usize, news: News) {
             drop(page);
             lose(app, number, &message);
         }
-        Event::Failed { during: Stage::Opening, message, .. } if number == LEADER => page.give_up(&message),
+        Event::Failed { during: Stage::Opening, message, .. } if number == LEADER => {
+            drop(page);
+            fall_back(app, &message);
+        }
         Event::Failed { during: Stage::Opening, message, .. } => {
             drop(page);
             lose(app, number, &message);
@@ -219,12 +286,17 @@ fn lose(app: &Shared, number: usize, message: &str) {
     engine.failures += 1;
     // A worker that never came to listen will not do so the next time either.
     if engine.failures > RESTARTS || !engine.crew.listens() {
-        return page.give_up(message);
+        drop(page);
+        return fall_back(app, message);
     }
     let was_gpu = engine.opened.as_ref().map_or(engine.choice != Choice::Cpu, |(name, _)| name == "gpu");
     let name = if was_gpu { "WebGPU" } else { "The CPU engine" };
     engine.choice = Choice::Cpu;
     engine.note = Some(format!("{name} stopped working, so the CPU goes on where it was. ({message})"));
+    if page.state.engine == Choice::Gpu {
+        page.show_engine(Choice::Cpu);
+        page.changed(app);
+    }
     drop(page);
     start(app);
 }
@@ -251,15 +323,37 @@ impl App {
         let old = std::mem::take(&mut self.engine.crew);
         // One of them may be the one whose message is being handled: let that end first.
         spawn_local(async move { drop(old) });
-        self.engine.era += 1;
+        self.engine.eras += 1;
+        self.engine.era = self.engine.eras;
         self.engine.opened = None;
+    }
+
+    /// The engine that worked before works again, and goes on with the run if there is one.
+    fn come_back(&mut self, former: Former) {
+        let choice = former.opened.0.parse().unwrap_or(Choice::Cpu);
+        let engine = &mut self.engine;
+        (engine.crew, engine.era, engine.opened, engine.choice) =
+            (former.crew, former.era, Some(former.opened), choice);
+        engine.show();
+        self.show_engine(choice);
+        self.resume();
+        self.renew_buttons();
+        self.ask();
+    }
+
+    /// The control shows the engine that runs.
+    fn show_engine(&mut self, choice: Choice) {
+        self.state.engine = choice;
+        dom::select("engine").set_value(engine_name(choice));
     }
 
     /// An engine is open.
     fn welcome(&mut self, engine: String, adapter: &str, software: bool, note: Option<String>) {
-        let name = if engine == "gpu" { "WebGPU" } else { "CPU" };
         let software = if software { " (software)" } else { "" };
-        self.engine.opened = Some((engine, format!("{name} · {adapter}{software}")));
+        let text = format!("{} · {adapter}{software}", title(&engine));
+        self.engine.opened = Some((engine, text));
+        // The one before is of no more use.
+        self.engine.former = None;
         if let Some(why) = note {
             self.engine.note = Some(format!("auto took the CPU: {why}"));
         }

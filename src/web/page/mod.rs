@@ -4,14 +4,18 @@ mod algorithm;
 mod check;
 mod crew;
 mod dom;
+mod drop;
 mod engine;
 mod forward;
+mod keys;
 mod link;
 mod model;
 mod paint;
 mod picture;
 mod reverse;
+mod sight;
 mod switch;
+mod touch;
 
 use super::models::Entry;
 use super::state::{self, Class, Limits, Sampling, State, engine_name, within};
@@ -95,6 +99,10 @@ pub fn start() {
         page.read_address();
     }
     listen(&app);
+    keys::listen(&app);
+    drop::listen(&app);
+    touch::guard_sliders();
+    sight::follow();
     engine::choose(&app);
     spawn_local(switch::begin(app));
 }
@@ -102,8 +110,12 @@ pub fn start() {
 /// Connects every control.
 fn listen(app: &Shared) {
     let on = |id: &str, name: &str, act: fn(&Shared)| {
-        let app = app.clone();
-        dom::on(&dom::by_id::<Element>(id), name, move |_| act(&app));
+        let (app, element) = (app.clone(), dom::by_id::<Element>(id));
+        dom::on(&element.clone(), name, move |_| {
+            if !dom::is_off(&element) {
+                act(&app);
+            }
+        });
     };
     on("t", "input", |app| {
         let mut page = app.borrow_mut();
@@ -119,7 +131,13 @@ fn listen(app: &Shared) {
         page.renew_noise();
         page.changed(app);
     });
-    on("upload", "change", |app| spawn_local(upload(app.clone())));
+    on("upload", "change", |app| {
+        let chooser = dom::input("upload");
+        let file = chooser.files().and_then(|files| files.get(0));
+        // So that the same file can be chosen again.
+        chooser.set_value("");
+        file.into_iter().for_each(|file| spawn_local(upload(app.clone(), file)));
+    });
     on("noise", "input", |app| {
         let mut page = app.borrow_mut();
         if page.read_controls() {
@@ -205,11 +223,7 @@ fn checked_thumb() -> Option<usize> {
 }
 
 /// Takes the visitor's own picture for x_0.
-async fn upload(app: Shared) {
-    let chooser = dom::input("upload");
-    let Some(file) = chooser.files().and_then(|files| files.get(0)) else { return };
-    // So that the same file can be chosen again.
-    chooser.set_value("");
+async fn upload(app: Shared, file: File) {
     let shape = app.borrow().shape;
     let opened = picture::open(&file, shape).await;
     let mut page = app.borrow_mut();
@@ -282,14 +296,14 @@ impl App {
     fn status(&mut self, text: &str) {
         self.failed = false;
         dom::set_text("status", text);
-        dom::by_id::<Element>("status").set_class_name("status");
+        dom::set_class("status", "failed", false);
     }
 
     /// Writes an error into the status line.
     fn error(&mut self, message: &str) {
         self.failed = true;
         dom::set_text("status", &format!("Error: {}.", message.trim_end_matches('.')));
-        dom::by_id::<Element>("status").set_class_name("status failed");
+        dom::set_class("status", "failed", true);
     }
 
     /// One choice per sample.

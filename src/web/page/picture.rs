@@ -2,9 +2,11 @@
 
 use super::{dom, paint};
 use crate::data::idx::parse_images;
+use crate::data::whole::{self, Flaw};
 use crate::diffusion::forward::{from_pixel, to_pixel};
 use crate::tensor::Shape;
 use crate::web::models::Entry;
+use js_sys::Uint8Array;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, HtmlCanvasElement, HtmlImageElement, Url};
 
@@ -14,6 +16,8 @@ const SAMPLES: &[u8] = include_bytes!("../../../web/samples/digits-idx3-ubyte");
 const FOLDER: &str = "samples/";
 /// A picture is looked at in at most this many pixels across.
 const LOOK: usize = 1024;
+/// Bytes of the largest file that is read.
+const LARGEST: f64 = 100e6;
 /// What a grey model sees of red, green and blue.
 const GREY: [f32; 3] = [0.299, 0.587, 0.114];
 
@@ -99,10 +103,15 @@ fn grey(rgb: [f32; 3]) -> f32 {
 /// white as paper.
 ///
 /// # Errors
-/// One sentence, if the browser cannot read the file as a picture.
+/// One sentence, if the file is cut off or damaged, or the browser cannot read it as a picture.
 pub async fn open(file: &File, shape: Shape) -> Result<Vec<f32>, String> {
     let name = file.name();
     let unreadable = || format!("“{name}” is not a picture that this browser can read");
+    match whole::check(&bytes(file).await?) {
+        // The browser may know what we do not.
+        Ok(_) | Err(Flaw::Unknown | Flaw::Unread(_)) => {}
+        Err(flaw) => return Err(format!("“{name}” cannot be used: {flaw}")),
+    }
     let url = Url::create_object_url_with_blob(file).map_err(|_| unreadable())?;
     let image = HtmlImageElement::new().map_err(|_| unreadable())?;
     image.set_src(&url);
@@ -114,6 +123,17 @@ pub async fn open(file: &File, shape: Shape) -> Result<Vec<f32>, String> {
         return Err(format!("“{name}” is a picture without a size"));
     }
     rescale(&image, width, height, shape).ok_or_else(unreadable)
+}
+
+/// What is in a file.
+async fn bytes(file: &File) -> Result<Vec<u8>, String> {
+    let name = file.name();
+    if file.size() > LARGEST {
+        return Err(format!("“{name}” has {:.0} MB, expected at most {:.0}", file.size() / 1e6, LARGEST / 1e6));
+    }
+    let buffer = JsFuture::from(file.array_buffer()).await;
+    let buffer = buffer.map_err(|error| format!("“{name}” could not be read: {}", dom::reason(&error)))?;
+    Ok(Uint8Array::new(&buffer).to_vec())
 }
 
 /// The largest part of the picture with the model's proportions, averaged down to its size.

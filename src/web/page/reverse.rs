@@ -140,9 +140,14 @@ impl App {
         }
     }
 
+    /// Whether there is an engine and a model, and neither has anything else to do.
+    fn can_generate(&self) -> bool {
+        self.engine.opened() && !self.running() && self.loading.is_none()
+    }
+
     /// Begins a run with what the controls say. From the same noise as the last one only if the seed is to be kept.
     pub fn generate(&mut self) {
-        if self.running() || !self.engine.opened() || !self.read_controls() {
+        if !self.can_generate() || !self.read_controls() {
             return;
         }
         // A seed that nothing was made of yet is new enough: its noise is what the grid shows.
@@ -161,7 +166,7 @@ impl App {
         self.draw_grid(&self.run.as_ref().map_or(Vec::new(), |run| run.film[0].pixels.clone()));
         self.caption_grid();
         self.mark_old();
-        dom::set_shown("run", false);
+        show_film(false);
         self.show_algorithm();
         algorithm::light(Some(Line::Start));
         self.show_progress(0.0);
@@ -231,7 +236,7 @@ impl App {
     pub fn forget_run(&mut self) {
         self.engine.end_run();
         self.run = None;
-        dom::set_shown("run", false);
+        show_film(false);
         dom::set_text("now", "");
         self.mark_old();
         dom::set_text("grid-caption", "Every picture starts as noise of its own. Press Generate.");
@@ -254,7 +259,7 @@ impl App {
         dom::set_text("now", "");
         let Some(run) = &self.run else { return };
         let last = run.film.len() - 1;
-        dom::set_shown("run", last > 0);
+        show_film(last > 0);
         let step = dom::input("step");
         step.set_max(&last.to_string());
         step.set_value(&last.to_string());
@@ -302,7 +307,7 @@ impl App {
 
     /// Generate and Stop, as the moment allows.
     pub fn renew_buttons(&self) {
-        dom::set_enabled("generate", self.engine.opened() && !self.running() && self.loading.is_none());
+        dom::set_enabled("generate", self.can_generate());
         dom::set_enabled("stop", self.running());
     }
 
@@ -322,6 +327,11 @@ impl App {
     fn show_progress(&self, part: f64) {
         dom::by_id::<HtmlProgressElement>("progress").set_value(part);
     }
+}
+
+/// Shows the run's film, or keeps its place: what lies below stays where it is.
+fn show_film(shown: bool) {
+    dom::set_class("run", "waiting", !shown);
 }
 
 /// Bytes of one image as it is recorded.

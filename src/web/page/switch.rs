@@ -4,7 +4,7 @@ use super::model::{self, Model};
 use super::picture::{self, Samples};
 use super::{App, Shared, State, dom, engine, paint};
 use crate::web::models::Entry;
-use web_sys::{File, HtmlProgressElement};
+use web_sys::{File, HtmlElement, HtmlProgressElement};
 
 /// Where the models lie: index.html says it.
 fn base() -> String {
@@ -22,6 +22,8 @@ pub async fn begin(app: Shared) {
 
 /// Tries once more what could not be loaded.
 pub async fn retry(app: Shared) {
+    // The button goes; who pressed it stays beside it.
+    let _ = dom::by_id::<HtmlElement>("generate").focus();
     let missing = app.borrow_mut().missing.take();
     app.borrow_mut().status("Loading the network …");
     match missing {
@@ -103,7 +105,7 @@ fn arrive(
     if first {
         engine::open(app);
     } else {
-        engine::choose(app);
+        engine::renew(app);
     }
     own
 }

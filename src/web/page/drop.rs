@@ -1,0 +1,37 @@
+//! A picture dropped anywhere on the page becomes x_0. A browser left alone would leave the page for it.
+
+use super::{Shared, dom, upload};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{DataTransfer, DragEvent, Event};
+
+/// Takes what is dropped.
+pub fn listen(app: &Shared) {
+    let page = dom::document();
+    dom::on(&page, "dragover", |event| {
+        if files(&event).is_some() {
+            event.prevent_default();
+            dom::set_class("forward", "awaits", true);
+        }
+    });
+    dom::on(&page, "dragleave", |event| {
+        // Between two elements of the page there is a second one; at its edge there is none.
+        if event.dyn_ref::<DragEvent>().is_none_or(|event| event.related_target().is_none()) {
+            dom::set_class("forward", "awaits", false);
+        }
+    });
+    let app = app.clone();
+    dom::on(&page, "drop", move |event| {
+        dom::set_class("forward", "awaits", false);
+        let Some(dropped) = files(&event) else { return };
+        event.prevent_default();
+        let file = dropped.files().and_then(|files| files.get(0));
+        file.into_iter().for_each(|file| spawn_local(upload(app.clone(), file)));
+    });
+}
+
+/// What is dragged, if there are files in it: text may be dropped into a field.
+fn files(event: &Event) -> Option<DataTransfer> {
+    let dragged = event.dyn_ref::<DragEvent>()?.data_transfer()?;
+    dragged.types().includes(&"Files".into(), 0).then_some(dragged)
+}
