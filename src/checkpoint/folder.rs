@@ -30,7 +30,7 @@ pub struct ModelFolder {
 #[derive(Clone, Debug)]
 enum Weights {
     /// A safetensors file.
-    File(PathBuf),
+    Whole(PathBuf),
     /// Several, in this folder, with their index if there is one.
     Shards { dir: PathBuf, stem: &'static str, index: Option<PathBuf> },
 }
@@ -46,7 +46,7 @@ impl ModelFolder {
         let (named, file) = named(path.as_ref())?;
         let unet = find_unet(&named, &mut notes)?;
         let weights = match file {
-            Some(file) => Weights::File(file),
+            Some(file) => Weights::Whole(file),
             None => find_weights(&unet, &mut notes)?,
         };
         let scheduler = find_scheduler(&unet);
@@ -73,7 +73,7 @@ impl ModelFolder {
     /// The file of weights, or the index of its parts, or where these are.
     pub fn weights(&self) -> &Path {
         match &self.weights {
-            Weights::File(path) => path,
+            Weights::Whole(path) => path,
             Weights::Shards { dir, index, .. } => index.as_ref().unwrap_or(dir),
         }
     }
@@ -87,7 +87,7 @@ impl ModelFolder {
                 && file.parent().is_some_and(|place| fs::canonicalize(dir).is_ok_and(|dir| dir == place))
         };
         let of_weights = match &self.weights {
-            Weights::File(path) => is(path),
+            Weights::Whole(path) => is(path),
             Weights::Shards { dir, index, .. } => index.as_deref().is_some_and(is) || is_part(dir),
         };
         of_weights || is(&self.config) || self.scheduler.as_deref().is_some_and(is)
@@ -102,7 +102,7 @@ impl ModelFolder {
         let config = read_config(&self.config)?;
         let scheduler = self.scheduler.as_deref().map(read_scheduler).transpose()?;
         let tensors = match &self.weights {
-            Weights::File(path) => TensorFile::from_bytes(&read(path)?).map_err(|error| within(path, error))?,
+            Weights::Whole(path) => TensorFile::from_bytes(&read(path)?).map_err(|error| within(path, error))?,
             Weights::Shards { dir, stem, index } => shards::read(dir, stem, index.as_deref())?,
         };
         Checkpoint::new(config, scheduler, tensors).map_err(|error| within(self.weights(), error))
@@ -205,7 +205,7 @@ fn find_weights(dir: &Path, notes: &mut Vec<String>) -> Result<Weights, Checkpoi
             if file != WEIGHTS_FILE {
                 notes.push(note(&file));
             }
-            return Ok(Weights::File(dir.join(file)));
+            return Ok(Weights::Whole(dir.join(file)));
         }
         let index = Some(index).filter(|index| has(index)).map(|index| dir.join(index));
         if index.is_some() || !shards::parts(&names, stem).is_empty() {
@@ -220,7 +220,7 @@ fn find_weights(dir: &Path, notes: &mut Vec<String>) -> Result<Weights, Checkpoi
     let variants = single.iter().filter(|name| STEMS.iter().any(|stem| is_variant(stem, name)));
     if let [only] = variants.collect::<Vec<_>>().as_slice() {
         notes.push(note(only));
-        return Ok(Weights::File(dir.join(only)));
+        return Ok(Weights::Whole(dir.join(only)));
     }
     let advice = if !single.is_empty() {
         let paths: Vec<String> = single.iter().map(|name| dir.join(name).display().to_string()).collect();

@@ -143,6 +143,28 @@ fn classes_and_guidance_mean_what_help_says() {
 }
 
 #[test]
+fn as_paper_steps_follow_the_list_and_end_without_noise() {
+    let folder = Folder::new();
+    let run = |arguments: &str| sampled(&folder, &format!("--count 2 --clip off --engine cpu {arguments}"));
+    let three = "--sampler ddim --steps 3 --spacing trailing";
+    assert_eq!(run(three), run(&format!("{three} --as diffusers")), "the default");
+    assert_ne!(run(three), run(&format!("{three} --as paper")), "1000/3 is no whole number");
+    let last = "--sampler ddpm --steps 3 --spacing trailing --variance large --as paper --seed 1";
+    let other_noise = |file: &mut TensorFile, last: f32| {
+        file.insert_f32("x_T", &[2, 1, 8, 8], Rng::new(0).normals(128));
+        let mut noise = Rng::new(5).normals(2 * 128);
+        noise.extend(vec![last; 128]);
+        file.insert_f32("noise", &[3, 2, 1, 8, 8], noise);
+        folder.write("init.safetensors", file)
+    };
+    let [a, b] = [0.0, 9.0].map(|z| run(&format!("{last} --init {}", other_noise(&mut TensorFile::new(), z))));
+    assert_eq!(a, b, "no noise in the last step");
+    let last = last.replace("--as paper", "");
+    let [a, b] = [0.0, 9.0].map(|z| run(&format!("{last} --init {}", other_noise(&mut TensorFile::new(), z))));
+    assert_ne!(a, b, "which diffusers adds");
+}
+
+#[test]
 fn sample_refuses_what_the_model_cannot_do() {
     let folder = Folder::new();
     let out = folder.text("out.png");
@@ -166,6 +188,7 @@ fn sample_refuses_what_the_model_cannot_do() {
         ("--seed -1", &["--seed", "-1"]),
         ("--seed 18446744073709551616", &["--seed", "18446744073709551616"]),
         ("--spacing dense", &["dense", "leading", "trailing", "linspace"]),
+        ("--as thesis", &["thesis", "diffusers", "paper"]),
         ("--sampler euler", &["euler", "ddpm", "ddim"]),
         ("--clip maybe", &["maybe"]),
     ] {
