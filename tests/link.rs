@@ -1,10 +1,12 @@
 //! The page's link: every state survives it, and no text breaks it.
 #![cfg(not(target_arch = "wasm32"))]
 
-use noisette::checkpoint::Suggested;
+use noisette::checkpoint::{SchedulerConfig, Suggested};
 use noisette::diffusion::{Convention, SamplerKind, Spacing};
 use noisette::engine::Choice;
+use noisette::playground::sampler_config;
 use noisette::rng::Rng;
+use noisette::web::protocol::Request;
 use noisette::web::state::{Chosen, Class, Limits, Sampling, State};
 
 const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10 };
@@ -145,6 +147,40 @@ fn a_link_from_before_spacing_means_what_it_meant() {
     }
     let chosen = Chosen { steps: true, spacing: true, ..Chosen::default() };
     assert_eq!(of("#spacing=trailing&as=paper&steps=4"), (chosen, "ddim", 4, "trailing", "paper", 1.0, 0.0));
+}
+
+#[test]
+fn an_old_link_asks_for_the_sampler_it_asked_for() {
+    let weights = format!("{}/weights", env!("CARGO_MANIFEST_DIR"));
+    for model in ["digits", "fashion", "emoji"] {
+        let file = std::fs::read(format!("{weights}/{model}/scheduler_config.json")).expect("a model that ships");
+        let scheduler = SchedulerConfig::from_json(&file).expect("a scheduler");
+        for (keys, kind, steps, eta) in [
+            ("count=1", SamplerKind::Ddim, 15, 0.0),
+            ("sampler=ddpm&steps=9", SamplerKind::Ddpm, 9, 0.0),
+            ("sampler=ddim&steps=7&eta=0.5", SamplerKind::Ddim, 7, 0.5),
+            ("sampler=dpmsolver++&steps=4", SamplerKind::DpmSolverPp2M, 4, 0.0),
+        ] {
+            let (mut state, _) = State::parse(&format!("#model={model}&{keys}"));
+            state.follow(&Sampling::suggested(&scheduler.suggested, scheduler.num_train_timesteps));
+            let how = state.sampling;
+            let request = Request {
+                classes: vec![None],
+                guidance: how.guidance,
+                sampler: how.sampler.name().to_owned(),
+                steps: how.steps,
+                spacing: how.spacing.name().to_owned(),
+                convention: how.convention.name().to_owned(),
+                eta: how.eta,
+                seed: state.seed,
+            };
+            assert_eq!(
+                request.sampler_config(&scheduler),
+                sampler_config(&scheduler, kind, steps, eta),
+                "{model}, {keys}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -115,7 +115,10 @@ test("without a link Generate makes another picture each time, and the link hold
   expect(await pixels(image(page, "Generated images")), "the noise shown is the noise used").toEqual(noise);
   await run(page);
   const [shown] = await generated(page, 1);
-  await run(page);
+  const before = await page.locator("#seed").inputValue();
+  await steps(page).press("Enter");
+  await expect(page.locator("#seed")).not.toHaveValue(before);
+  await expect(status(page)).toHaveText(/^Done/);
   const [again] = await generated(page, 1);
   expect(again).not.toEqual(shown);
   const seed = await page.locator("#seed").inputValue();

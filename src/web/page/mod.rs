@@ -174,11 +174,7 @@ fn listen(app: &Shared) {
         spawn_local(switch::load(app.clone(), name));
     });
     on("retry", "click", |app| spawn_local(switch::retry(app.clone())));
-    on("generate", "click", |app| {
-        let mut page = app.borrow_mut();
-        page.generate();
-        page.changed(app);
-    });
+    on("generate", "click", |app| app.borrow_mut().generate());
     on("dice", "click", |app| {
         let mut page = app.borrow_mut();
         if page.read_controls() {

@@ -155,6 +155,8 @@ impl App {
         if used && !self.state.keep_seed {
             self.throw_dice();
         }
+        // However it was begun, the address holds the seed of what is shown.
+        self.write_address();
         let (state, request) = (&self.state, self.request());
         let id = self.run.as_ref().map_or(0, |run| run.id) + 1;
         let x = start_noise(state.seed, self.shape.with_n(state.count));
