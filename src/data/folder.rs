@@ -209,7 +209,7 @@ impl ImageFolder {
         Ok(())
     }
 
-    /// Height and width if all pictures have the same, and whether all are grey; reads the headers only.
+    /// Height and width if all pictures have the same, and whether all are grey; which is known without decoding them.
     ///
     /// # Errors
     /// A picture that does not decode.

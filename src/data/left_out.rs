@@ -42,7 +42,7 @@ impl LeftOut {
 /// "3 .jxl files (JPEG XL cannot be read), 1 .txt file (no picture)"
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, ((what, why), count)) in self.0.iter().enumerate() {
+        for (i, ((what, why), count)) in self.0.iter().take(MOST).enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             let files = if *count == 1 { "file" } else { "files" };
             match what.as_str() {
@@ -51,11 +51,39 @@ impl fmt::Display for LeftOut {
                 ending => write!(f, "{comma}{count} {ending} {files} ({why})")?,
             }
         }
+        let rest: usize = self.0.values().skip(MOST).sum();
+        if rest > 0 {
+            write!(f, ", and {rest} more of other kinds")?;
+        }
         Ok(())
     }
 }
 
+/// So many kinds are named.
+const MOST: usize = 12;
 /// Why most files are left out.
 pub(super) const NO_PICTURE: &str = "no picture";
 /// Why pipes and the like are left out.
 pub(super) const NO_FILE: &str = "no file";
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::LeftOut;
+    use std::path::Path;
+
+    #[test]
+    fn a_few_kinds_are_named_and_the_rest_is_counted() {
+        let mut left_out = LeftOut::default();
+        for name in ["a.txt", "b.txt", "c", "d.jxl"] {
+            left_out.file(Path::new(name), "no picture".to_owned());
+        }
+        let some = "1 .jxl file (no picture), 2 .txt files (no picture), 1 file without an ending (no picture)";
+        assert_eq!(left_out.to_string(), some);
+        (100..115).for_each(|i| left_out.file(&Path::new("x").with_extension(i.to_string()), "no picture".to_owned()));
+        let text = left_out.to_string();
+        assert!(
+            text.starts_with("1 .100 file (no picture), ") && text.ends_with(", and 7 more of other kinds"),
+            "{text}"
+        );
+    }
+}
