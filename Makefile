@@ -21,6 +21,8 @@ TRUNK := 0.21.14
 WASM_PACK := 0.15.1
 # Tests that run inside the browser. A test that is not run at all passes too, so they are counted.
 BROWSER_TESTS := 5
+# What a visitor downloads before the model: wasm and js, gzipped, in bytes.
+PAGE_LIMIT := 430000
 
 # data fetches what the models are trained on: data-mnist, data-fashion and data-emoji.
 .PHONY: serve build test data data-mnist data-fashion data-emoji lint tools tools-build tools-test
@@ -39,6 +41,9 @@ test: tools lint
 	ran=$$(grep -c '^test .* \.\.\. ok$$' target/browser-tests.log || true)
 	[[ $$ran -eq $(BROWSER_TESTS) ]] || { echo "$$ran tests ran in the browser instead of $(BROWSER_TESTS)"; exit 1; }
 	trunk build --release
+	size=$$(cat <(gzip -9 --stdout dist/page_bg.wasm) <(gzip -9 --stdout dist/page.js) | wc -c)
+	echo "the page's program takes $$size bytes, $(PAGE_LIMIT) at most"
+	[[ $$size -le $(PAGE_LIMIT) ]] || exit 1
 	cd tests/page
 	[[ -x node_modules/.bin/playwright ]] || npm ci --no-audit --no-fund
 	node_modules/.bin/playwright test
