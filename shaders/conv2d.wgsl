@@ -85,6 +85,7 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
     for (var u = 0u; u < p.kernel_h; u++) {
         for (var v = 0u; v < p.kernel_w; v++) {
             let inside = (row + u < vec4<u32>(p.h)) & (column + v < vec4<u32>(p.w));
+            let at_border = !all(inside);
             let place = (image + ((row + u) >> up)) * (p.w >> p.upsample) + ((column + v) >> up);
             let there = select(vec4<u32>(0u), place, inside);
             let at = there * x4;
@@ -109,10 +110,12 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
                     x2 = skip[beside.z + c];
                     x3 = skip[beside.w + c];
                 }
-                x0 = select(vec4<f32>(0.0), x0, inside.x);
-                x1 = select(vec4<f32>(0.0), x1, inside.y);
-                x2 = select(vec4<f32>(0.0), x2, inside.z);
-                x3 = select(vec4<f32>(0.0), x3, inside.w);
+                if (at_border) {
+                    x0 = select(vec4<f32>(0.0), x0, inside.x);
+                    x1 = select(vec4<f32>(0.0), x1, inside.y);
+                    x2 = select(vec4<f32>(0.0), x2, inside.z);
+                    x3 = select(vec4<f32>(0.0), x3, inside.w);
+                }
                 a0 = multiply_add(wa, x0, a0);
                 a1 = multiply_add(wa, x1, a1);
                 a2 = multiply_add(wa, x2, a2);

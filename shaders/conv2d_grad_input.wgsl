@@ -67,15 +67,22 @@ fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
             let meets = (i * p.stride == row - u) & (j * p.stride == column - v);
             let inside = meets & (i < vec4<u32>(p.out_h)) & (j < vec4<u32>(p.out_w));
             let at = select(vec4<u32>(0u), ((n * p.out_h + i) * p.out_w + j) * co4, inside);
+            let at_border = !all(inside); // or between the pixels that a stride leaves
             let ra = (tap + rows_a) * co4;
             let rb = (tap + rows_b) * co4;
             for (var o = 0u; o < co4; o++) {
                 let wa = transpose(mat4x4<f32>(weight[ra.x + o], weight[ra.y + o], weight[ra.z + o], weight[ra.w + o]));
                 let wb = transpose(mat4x4<f32>(weight[rb.x + o], weight[rb.y + o], weight[rb.z + o], weight[rb.w + o]));
-                let d0 = select(vec4<f32>(0.0), dy[at.x + o], inside.x);
-                let d1 = select(vec4<f32>(0.0), dy[at.y + o], inside.y);
-                let d2 = select(vec4<f32>(0.0), dy[at.z + o], inside.z);
-                let d3 = select(vec4<f32>(0.0), dy[at.w + o], inside.w);
+                var d0 = dy[at.x + o];
+                var d1 = dy[at.y + o];
+                var d2 = dy[at.z + o];
+                var d3 = dy[at.w + o];
+                if (at_border) {
+                    d0 = select(vec4<f32>(0.0), d0, inside.x);
+                    d1 = select(vec4<f32>(0.0), d1, inside.y);
+                    d2 = select(vec4<f32>(0.0), d2, inside.z);
+                    d3 = select(vec4<f32>(0.0), d3, inside.w);
+                }
                 a0 = multiply_add(wa, d0, a0);
                 a1 = multiply_add(wa, d1, a1);
                 a2 = multiply_add(wa, d2, a2);

@@ -74,13 +74,14 @@ fn main(
         // Left of and above x a place wraps around to a large number, which no bound admits.
         let row = (line % p.out_h) * p.stride + u - p.padding;
         if (row < p.h) {
-            let x_line = (line / p.out_h * p.h + row) * p.w;
-            let y_line = line * p.out_w;
+            // Places of column 0, which may lie left of x. What is added for the others is the same in all invocations.
+            let x_first = ((line / p.out_h * p.h + row) * p.w + v - p.padding) * ci4 + c;
+            let y_first = line * p.out_w * co4 + q;
             for (var j = 0u; j < p.out_w; j++) {
                 let column = j * p.stride + v - p.padding;
                 if (column < p.w) {
-                    let x_at = (x_line + column) * ci4 + c;
-                    let y_at = (y_line + j) * co4 + q;
+                    let x_at = x_first + j * p.stride * ci4;
+                    let y_at = y_first + j * co4;
                     let x0 = x[x_at];
                     let x1 = x[x_at + c_next];
                     let d0 = dy[y_at];

@@ -33,6 +33,11 @@ fn place(k: u32, slice: u32) -> u32 {
     return 64u * k + (slice ^ ((k & 3u) << 1u));
 }
 
+// The row of x that a row of y meets. Above x it wraps around to a large number, which no bound admits.
+fn row_of(line: u32, u: u32) -> u32 {
+    return (line % p.out_h) * p.stride + u - p.padding;
+}
+
 // The block of products whose column c is dy·x[c].
 fn outer(d: vec4<f32>, v: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(d * v.x, d * v.y, d * v.z, d * v.w);
@@ -85,39 +90,47 @@ fn main(
     let slice = t % 64u;
     let c = t / 128u * 2u; // of the tile's vec4s of input channels
     let q = t / 64u % 2u * 2u;
+    // Places of the first column's vec4s in the tile; those of the second follow 512 later.
+    let to = place(lane, other);
+    let from_x0 = place(c, slice);
+    let from_x1 = place(c + 1u, slice);
+    let from_d0 = place(4u + q, slice);
+    let from_d1 = place(5u + q, slice);
 
     var s00 = mat4x4<f32>();
     var s01 = mat4x4<f32>();
     var s10 = mat4x4<f32>();
     var s11 = mat4x4<f32>();
     let lines = p.n * p.out_h; // rows of y, counted through the batch
+    // Columns of y that meet one of x: first .. end.
+    let first = (max(p.padding, v) - v + p.stride - 1u) / p.stride;
+    let end = min((max(p.w + p.padding, v) - v + p.stride - 1u) / p.stride, p.out_w);
     for (var begin = 0u; begin < lines; begin += 64u) {
         let line = begin + other;
-        // Left of and above x a place wraps around to a large number, which no bound admits.
-        let row = (line % p.out_h) * p.stride + u - p.padding;
-        let row_inside = line < lines && row < p.h;
-        let x_line = (line / p.out_h * p.h + row) * p.w;
-        let y_line = line * p.out_w;
-        for (var j = 0u; j < p.out_w; j += 2u) {
+        let row = row_of(line, u);
+        let inside = line < lines && row < p.h; // else any row will do
+        let x_row = select(0u, (line / p.out_h * p.h + row) * p.w * ci4, inside) + c_fetched;
+        let y_row = select(0u, line * p.out_w * co4, inside) + q_fetched;
+        let used = begin + slice < lines && row_of(begin + slice, u) < p.h;
+        for (var j = first; j < end; j += 2u) {
             workgroupBarrier(); // the columns before have been used
             for (var i = 0u; i < 2u; i++) {
-                let column = (j + i) * p.stride + v - p.padding;
-                let inside = row_inside && j + i < p.out_w && column < p.w;
-                let x_value = x[select(0u, (x_line + column) * ci4 + c_fetched, inside)];
-                let y_value = dy[select(0u, (y_line + j + i) * co4 + q_fetched, inside)];
-                tile[place(8u * i + lane, other)] = select(vec4<f32>(0.0), x_value, inside);
-                tile[place(8u * i + 4u + lane, other)] = y_value;
+                let column = min(j + i, end - 1u);
+                tile[512u * i + to] = x[x_row + (column * p.stride + v - p.padding) * ci4];
+                tile[512u * i + 256u + to] = dy[y_row + column * co4];
             }
             workgroupBarrier();
             for (var i = 0u; i < 2u; i++) {
-                let x0 = tile[place(8u * i + c, slice)];
-                let x1 = tile[place(8u * i + c + 1u, slice)];
-                let d0 = tile[place(8u * i + 4u + q, slice)];
-                let d1 = tile[place(8u * i + 5u + q, slice)];
-                s00 += outer(d0, x0);
-                s01 += outer(d1, x0);
-                s10 += outer(d0, x1);
-                s11 += outer(d1, x1);
+                if (used && j + i < end) {
+                    let x0 = tile[512u * i + from_x0];
+                    let x1 = tile[512u * i + from_x1];
+                    let d0 = tile[512u * i + from_d0];
+                    let d1 = tile[512u * i + from_d1];
+                    s00 += outer(d0, x0);
+                    s01 += outer(d1, x0);
+                    s10 += outer(d0, x1);
+                    s11 += outer(d1, x1);
+                }
             }
         }
     }

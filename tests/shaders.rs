@@ -177,7 +177,7 @@ fn shaders_keep_the_rules() {
 }
 
 /// Such a product is summed up before it is added to anything, five instructions for four multiply-adds: kernels nest `fma`
-/// instead, each term on top of the sum so far. A `dot` does the same to a sum of sums.
+/// instead, each term on top of the sum so far.
 #[test]
 fn no_kernel_multiplies_a_matrix_with_a_vector() {
     let mut nested = BTreeSet::new();
