@@ -106,6 +106,7 @@ const SURVIVORS: &[(&str, &str, &str)] = &[
     ("conv2d_grad_weight_tiled", "(slice ^ ((k & 3u) << 2u))", ELSEWHERE),
     ("conv2d_grad_weight_tiled", "(slice ^ ((k & 4u) << 1u))", ELSEWHERE),
     ("conv2d_grad_weight_tiled", "x[select(1u,", CLAMP),
+    ("conv2d_grad_weight_tiled", "let inside = line < lines || row < p.h;", CLAMP),
     ("conv2d_grad_weight_tiled", "dy[select(1u,", CLAMP),
     ("conv2d_grad_weight_tiled", "begin <= lines", IDLE),
     ("conv2d_grad_weight_tiled", "j <= p.out_w", IDLE),

@@ -148,7 +148,6 @@ fn as_paper_steps_follow_the_list_and_end_without_noise() {
     let run = |arguments: &str| sampled(&folder, &format!("--count 2 --clip off --engine cpu {arguments}"));
     let three = "--sampler ddim --steps 3 --spacing trailing";
     assert_eq!(run(three), run(&format!("{three} --as diffusers")), "the default");
-    assert_ne!(run(three), run(&format!("{three} --as paper")), "1000/3 is no whole number");
     let last = "--sampler ddpm --steps 3 --spacing trailing --variance large --as paper --seed 1";
     let other_noise = |file: &mut TensorFile, last: f32| {
         file.insert_f32("x_T", &[2, 1, 8, 8], Rng::new(0).normals(128));
