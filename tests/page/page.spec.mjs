@@ -197,7 +197,7 @@ test("no number is shown before it is true", async ({ page, host }) => {
 });
 
 test("the algorithm is that of the run, and one step gives no noise", async ({ page, host }) => {
-  await open(page, host, "#spacing=trailing&as=paper&count=1");
+  await open(page, host, "#count=1&sampler=ddim&steps=8&guidance=1&eta=0&spacing=trailing&as=paper");
   const lines = page.getByRole("list", { name: "The algorithm" }).locator("li");
   await expect(lines.nth(1)).toHaveText("for t = 1000, 875, 750, …, 125, s the next one, at last 0:");
   await expect(lines.nth(2)).toHaveText("v̂ = vθ(xt, t, class)");
