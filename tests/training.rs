@@ -243,6 +243,21 @@ fn one_batch_is_learned_by_heart() {
 }
 
 #[test]
+fn a_step_takes_its_timesteps_evenly_where_it_is_told_to() {
+    let thirds = |stratified_timesteps| {
+        let mut trainer = trainer_of(&engine("cpu"), TrainOptions { stratified_timesteps, ..options() });
+        let of = |report: StepReport| {
+            let mut thirds: Vec<_> = report.errors.iter().map(|error| error.timestep * 3 / 1000).collect();
+            thirds.sort_unstable();
+            thirds
+        };
+        steps(&mut trainer, 12).into_iter().map(of).collect::<Vec<_>>()
+    };
+    assert!(thirds(true).iter().all(|thirds| *thirds == [0, 1, 2]));
+    assert!(thirds(false).iter().any(|thirds| *thirds != [0, 1, 2]));
+}
+
+#[test]
 fn what_is_no_number_stops_training_with_a_sentence() {
     for name in ENGINES {
         let plain = TrainOptions { stratified_timesteps: false, ..options() };

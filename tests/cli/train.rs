@@ -323,3 +323,21 @@ fn names_in_a_file_are_all_different_and_text() {
     succeed(&train);
     assert_eq!(checkpoint::read_dir(folder.path("run")).expect("a model").config.class_names[0], "a");
 }
+
+#[test]
+fn a_new_network_starts_at_zero_unless_told_not_to() {
+    let folder = Folder::new();
+    let data = folder.data(8);
+    let config = golden::dir("grey").join("config.json").display().to_string();
+    // A rate that moves nothing: what is written is what it started with.
+    let still = format!("train --data {data} --config {config} --steps 1 --batch 2 --lr 1e-10 --engine cpu");
+    let largest = |run: &str, more: &str| {
+        succeed(&format!("{still} --out {} {more}", folder.text(run)));
+        let file = folder.path(run).join("diffusion_pytorch_model.safetensors");
+        let weights = checkpoint::read_tensors(file).expect("the weights");
+        let (_, values) = weights.f32("mid_block.resnets.0.conv2.weight", 4).expect("a weight");
+        values.iter().fold(0.0f32, |largest, w| largest.max(w.abs()))
+    };
+    assert!(largest("zeros", "") <= 1e-9);
+    assert!(largest("pytorch", "--set zero_init=false") > 0.01);
+}
