@@ -165,6 +165,10 @@ fn variants_open_where_there_is_no_choice() {
     }
     put("flax", &["diffusion_flax_model.msgpack"]);
     folder.refuse("flax", &["flax has no diffusion_pytorch_model.safetensors", "it holds", "flax_model.msgpack"]);
+    // A part of a variant is no variant.
+    let part = "diffusion_pytorch_model.fp16-00001-of-00002.safetensors";
+    put("part", &[part]);
+    folder.refuse("part", &["it holds", part]);
     put("lfs", &[]);
     folder.write(&format!("lfs/{WEIGHTS_FILE}"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
     folder.refuse("lfs", &[WEIGHTS_FILE, "git lfs pull"]);
