@@ -25,6 +25,7 @@ test.describe("a finger", () => {
 
   test("that scrolls leaves the slider it began on alone; sideways and by a tap it moves it", async ({ page, host }) => {
     await open(page, host, "#t=400&count=1&steps=2");
+    await page.evaluate(() => scrollTo(0, 0));
     // On the track, slanted, and on the thumb.
     for (const [at, way] of [[0.8, [0, -250]], [0.5, [40, -200]], [0.1, [10, 150]], [0.41, [0, -150]]]) {
       const before = await scrolled(page);

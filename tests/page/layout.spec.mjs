@@ -60,6 +60,13 @@ for (const [name, options] of Object.entries({ phone: PHONE, desk: DESK })) {
             return [...places];
           });
           expect(places, where).toEqual([before.join()]);
+          // Other settings make the pictures old.
+          await page.locator("#steps").evaluate((steps, value) => {
+            steps.value = value;
+            steps.dispatchEvent(new Event("input", { bubbles: true }));
+          }, String(4 - i));
+          await expect(page.locator("#old")).not.toBeEmpty();
+          expect(await place(), "the pictures are old").toEqual(before);
         }
       }
     });
@@ -67,6 +74,7 @@ for (const [name, options] of Object.entries({ phone: PHONE, desk: DESK })) {
     test("what happened is said where the visitor looks", async ({ page, host }) => {
       await open(page, host, "#count=1&steps=2");
       await expect(status(page)).toHaveText("Ready.");
+      await page.evaluate(() => scrollTo(0, 0));
       await expect.poll(() => inSight(status(page)), "at the top").toBe(true);
       await page.getByRole("button", { name: "Copy link" }).click();
       await expect(status(page)).toHaveText(/link is/);
