@@ -148,7 +148,7 @@ fn adams_steps_are_pytorchs() {
                 losses.push(report.loss);
                 norms.push(report.grad_norm);
                 if step == 2 {
-                    let now = pollster::block_on(trainer.weights(false)).expect("the weights");
+                    let now = pollster::block_on(trainer.read_weights(false)).expect("the weights");
                     let difference =
                         |(now, start): (Vec<f32>, &Vec<f32>)| now.iter().zip(start).map(|(a, b)| a - b).collect();
                     change = now.into_iter().zip(&start).map(difference).collect();

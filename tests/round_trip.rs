@@ -37,7 +37,7 @@ fn three_steps(engine_name: &str, folder: &str) -> ([Vec<f32>; 2], [Checkpoint; 
         let step = trainer.step_with(x_0, &labels[of.clone()], &timesteps[of], &kept, noise);
         losses.push(pollster::block_on(step).expect("a step").loss);
     }
-    let after = pollster::block_on(trainer.weights(false)).expect("the weights");
+    let after = pollster::block_on(trainer.read_weights(false)).expect("the weights");
     let tensors = checkpoint::store_parameters(trainer.parameters(), &after);
     let expected = file.f32("losses", 1).expect("PyTorch's losses").1.to_vec();
     ([losses, expected], [start.clone(), Checkpoint { tensors, ..start }])

@@ -318,7 +318,7 @@ fn the_average_follows_the_weights() {
     for name in ENGINES {
         let mut trainer = trainer_of(&engine(name), TrainOptions { ema_decay: 0.25, ..options() });
         let read = |trainer: &mut Trainer, averaged: bool| {
-            pollster::block_on(trainer.weights(averaged)).expect("the weights").concat()
+            pollster::block_on(trainer.read_weights(averaged)).expect("the weights").concat()
         };
         let mut average: Vec<f64> = read(&mut trainer, true).into_iter().map(f64::from).collect();
         for n in 1..=4 {

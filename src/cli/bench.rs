@@ -1,14 +1,13 @@
 //! `bench`: what this machine makes of a network, as a share of what it can multiply.
 
-use super::predictor::{Predictor, compile};
 use super::{Failure, open_engine, print, weights};
 use crate::checkpoint::{Checkpoint, SchedulerConfig, store_parameters};
-use crate::engine::{Choice, Cost, Engine, Program};
+use crate::engine::{Choice, Cost, Engine, Program, Weights};
 use crate::graph::{Graph, NodeKind};
 use crate::model::config::UnetConfig;
 use crate::model::init::initialise;
 use crate::model::step::prediction;
-use crate::model::unet::sinusoid;
+use crate::playground::Predictor;
 use crate::rng::Rng;
 use crate::tensor::Shape;
 use crate::train::optimizer::training_step;
@@ -64,7 +63,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Some(path) => weights::net(path)?,
         None => UnetConfig::digits(),
     };
-    let bench = Bench::new(config, open_engine(args.engine)?, Duration::from_secs_f64(args.seconds));
+    let bench = Bench::new(config, open_engine(args.engine)?, Duration::from_secs_f64(args.seconds))?;
     let description = bench.engine.describe();
     let before = peak_gflops(&bench.engine, bench.time)?;
     let mut cases = Vec::new();
@@ -106,6 +105,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 struct Bench {
     checkpoint: Checkpoint,
     engine: Engine,
+    weights: Weights,
     image: Shape,
     time: Duration,
 }
@@ -165,14 +165,16 @@ fn kernels_of(graph: &Graph) -> BTreeMap<&'static str, Kernel> {
 }
 
 impl Bench {
-    fn new(config: UnetConfig, engine: Engine, time: Duration) -> Self {
+    fn new(config: UnetConfig, engine: Engine, time: Duration) -> Result<Self, Failure> {
         let [h, w] = config.sample_size;
         let image = Shape::new(1, h, w, config.channels);
         let graph = prediction(&config, image);
-        let tensors = store_parameters(&graph.parameters(), &initialise(&graph, 0));
+        let (parameters, values) = (graph.parameters(), initialise(&graph, 0));
+        let weights = engine.load(&parameters, &values)?;
+        let tensors = store_parameters(&parameters, &values);
         let checkpoint =
             Checkpoint { config, scheduler: SchedulerConfig::default(), assumed_scheduler: false, tensors };
-        Self { checkpoint, engine, image, time }
+        Ok(Self { checkpoint, engine, weights, image, time })
     }
 
     fn predict(&self, batch: usize) -> Result<Case, Failure> {
@@ -180,14 +182,12 @@ impl Bench {
         let graph = prediction(&self.checkpoint.config, shape);
         let x = Rng::new(1).normals(shape.len());
         let (timesteps, labels) = (vec![500; batch], vec![0; batch]);
-        let mut predictor = Predictor::new(&self.engine, &self.checkpoint, self.image, batch)?;
-        let ms = self.median(|| predictor.predict(&x, &timesteps, &labels).map(drop))?;
+        let mut predictor = Predictor::new(&self.engine, &self.checkpoint.config, &self.weights, self.image, batch)?;
+        let ms = self.median(|| Ok(pollster::block_on(predictor.predict(&x, &timesteps, &labels)).map(drop)?))?;
 
-        let mut program = compile(&self.engine, &self.checkpoint, &graph)?;
-        program.write("sample", &x)?;
-        program.write("sinusoid", &sinusoid(&self.checkpoint.config, &vec![500.0; batch]))?;
+        let program = predictor.program();
         let cost = program.cost();
-        let kernels = kernels(&graph, &mut program)?;
+        let kernels = kernels(&graph, program)?;
         Ok(Case { work: "predict", batch, ms, multiply_adds: graph.multiply_adds(), cost, kernels })
     }
 
@@ -207,7 +207,10 @@ impl Bench {
         let cost = trainer.cost();
         drop(trainer);
 
-        let mut program = compile(&self.engine, &self.checkpoint, &graph)?;
+        let mut program = self.engine.compile(&graph)?;
+        for (spec, values) in graph.parameters().iter().zip(&weights) {
+            program.write(&spec.name, values)?;
+        }
         program.write("x_0", &x_0)?;
         let kernels = kernels(&graph, &mut program)?;
         Ok(Case { work: "train", batch, ms, multiply_adds: graph.multiply_adds(), cost, kernels })

@@ -1,11 +1,11 @@
 //! `export`: a model's folder with its numbers in another type.
 
-use super::predictor::Predictor;
 use super::train::RUN_FILE;
 use super::{Failure, keep_inputs, weights};
 use crate::checkpoint::{self, Checkpoint, Dtype, SCHEDULER_FILE, WEIGHTS_FILE};
 use crate::engine::Engine;
 use crate::model::config::CONFIG_FILE;
+use crate::playground::{Predictor, load};
 use crate::rng::Rng;
 use crate::tensor::Shape;
 use half::f16;
@@ -86,7 +86,11 @@ fn rounding_error(checkpoint: &Checkpoint, image: Shape) -> Result<(f64, f64), F
     let classes = checkpoint.config.num_class_embeds.unwrap_or(1);
     let labels: Vec<usize> = (0..count).map(|i| i % classes).collect();
     let engine = Engine::Cpu(None);
-    let predict = |checkpoint| Predictor::new(&engine, checkpoint, image, 1)?.predict(&x, &timesteps, &labels);
+    let predict = |checkpoint: &Checkpoint| -> Result<Vec<f32>, Failure> {
+        let weights = load(&engine, checkpoint)?;
+        let mut predictor = Predictor::new(&engine, &checkpoint.config, &weights, image, 1)?;
+        Ok(pollster::block_on(predictor.predict(&x, &timesteps, &labels))?)
+    };
     let (before, after) = (predict(checkpoint)?, predict(&rounded)?);
     let errors = before.iter().zip(&after).map(|(&a, &b)| f64::from((a - b).abs()));
     let (squares, largest) = errors.fold((0.0, 0.0), |(sum, max): (f64, f64), e| (sum + e * e, max.max(e)));

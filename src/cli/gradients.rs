@@ -1,12 +1,12 @@
 //! `gradients`: the training loss of given images and its gradient, to compare with PyTorch's.
 
 use super::batch::{Batch, images};
-use super::predictor::compile;
 use super::{Failure, check_output, in_file, open_engine, weights};
 use crate::checkpoint::{self, TensorFile};
 use crate::diffusion::Prediction;
 use crate::engine::Choice;
 use crate::model::unet::sinusoid;
+use crate::playground::load;
 use crate::train::optimizer::gradients;
 use std::path::PathBuf;
 
@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let engine = open_engine(args.engine)?;
 
     let graph = gradients(config, batch.shape, velocity);
-    let mut program = compile(&engine, &checkpoint, &graph)?;
+    let mut program = engine.compile_with(&graph, &load(&engine, &checkpoint)?)?;
     let schedule = scheduler.schedule()?;
     // √ᾱ_t and ±√(1 − ᾱ_t) of every image.
     let coefficients = |sign: f64| -> Vec<f32> {

@@ -18,7 +18,6 @@ mod gradients;
 mod grid;
 mod label_names;
 mod predict;
-mod predictor;
 mod sample;
 mod train;
 mod weights;

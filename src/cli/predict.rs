@@ -1,10 +1,10 @@
 //! `predict`: the network's output for given images, to look at or to compare with PyTorch's.
 
 use super::batch::Batch;
-use super::predictor::Predictor;
 use super::{Failure, check_output, in_file, open_engine, weights};
 use crate::checkpoint::{self, TensorFile};
 use crate::engine::Choice;
+use crate::playground::{Predictor, load};
 use crate::tensor::nhwc_to_nchw;
 use std::path::PathBuf;
 
@@ -44,8 +44,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     check_output(&[&args.weights, &args.input], &args.out)?;
     let engine = open_engine(args.engine)?;
     let at_once = (PIXELS_AT_ONCE / shape.pixels()).clamp(1, shape.n().min(64));
-    let mut predictor = Predictor::new(&engine, &checkpoint, shape, at_once)?;
-    let eps = predictor.predict(&batch.sample, &batch.timesteps, &batch.labels)?;
+    let mut predictor = Predictor::new(&engine, &checkpoint.config, &load(&engine, &checkpoint)?, shape, at_once)?;
+    let eps = pollster::block_on(predictor.predict(&batch.sample, &batch.timesteps, &batch.labels))?;
     let mut output = TensorFile::new();
     output.insert_f32("eps", &[shape.n(), shape.c(), shape.h(), shape.w()], nhwc_to_nchw(&eps, shape));
     checkpoint::write_tensors(&args.out, &output)?;

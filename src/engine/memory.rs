@@ -17,16 +17,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans a graph whose values take `size(shape)`.
+    /// Plans the values of a graph, which take `size(shape)`, but for those that lie `elsewhere`.
     ///
     /// Leaves, constants, outputs and assigned values keep a buffer of their own; an op's output never shares one with
     /// its inputs.
-    pub fn new(graph: &Graph, size: impl Fn(Shape) -> usize) -> Self {
-        Self::beside(graph, size, |_| false)
-    }
-
-    /// A plan for the values that do not lie `elsewhere`.
-    pub fn beside(graph: &Graph, size: impl Fn(Shape) -> usize, elsewhere: impl Fn(Id) -> bool) -> Self {
+    pub fn new(graph: &Graph, size: impl Fn(Shape) -> usize, elsewhere: impl Fn(Id) -> bool) -> Self {
         let nodes = graph.nodes();
         let live = graph.live();
         let mut last_use: Vec<usize> = (0..nodes.len()).collect();

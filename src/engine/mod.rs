@@ -1,40 +1,20 @@
 //! The two engines behind one interface: compile a graph, write its leaves, run it, read its results.
 
 pub mod cpu;
+mod description;
 pub mod gpu;
 mod memory;
 mod runs;
 mod sorting;
+mod weights;
 
+pub use description::{Choice, Description, Kind};
 pub use runs::{Ahead, Started};
+pub use weights::Weights;
 
 use crate::graph::{Graph, Id};
-use std::str::FromStr;
-
-/// Which engine the user asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
-    /// A hardware GPU if there is one, else the CPU engine, which beats a software adapter by far.
-    #[default]
-    Auto,
-    /// Any adapter, software included; an error where there is none.
-    Gpu,
-    /// The CPU engine.
-    Cpu,
-}
-
-impl FromStr for Choice {
-    type Err = EngineError;
-
-    fn from_str(s: &str) -> Result<Self, EngineError> {
-        match s {
-            "auto" => Ok(Self::Auto),
-            "gpu" => Ok(Self::Gpu),
-            "cpu" => Ok(Self::Cpu),
-            _ => Err(EngineError::UnknownChoice(s.to_owned())),
-        }
-    }
-}
+use crate::tensor::Shape;
+use std::collections::HashMap;
 
 /// What can go wrong in an engine.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +36,14 @@ pub enum EngineError {
         /// The name asked for.
         name: String,
     },
+    /// Weights that a graph cannot be compiled with.
+    #[error("the weights have no {name} of shape {shape} on this engine")]
+    NoWeight {
+        /// The parameter.
+        name: String,
+        /// Its shape in the graph.
+        shape: Shape,
+    },
     /// Values that do not fill a leaf.
     #[error("{name} takes {expected} values, not {found}")]
     WrongLength {
@@ -68,20 +56,8 @@ pub enum EngineError {
     },
 }
 
-/// What an engine runs on, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// `"gpu"` or `"cpu"`.
-    pub engine: &'static str,
-    /// The adapter's name, or the CPU's vector unit and threads.
-    pub adapter: String,
-    /// Whether the adapter is software (llvmpipe, SwiftShader, WARP).
-    pub software: bool,
-    /// Why `auto` did not take a GPU.
-    pub note: Option<String>,
-}
-
-/// An engine.
+/// An engine. Clones are handles to the same one.
+#[derive(Clone)]
 pub enum Engine {
     /// The CPU engine, and why `auto` took it.
     Cpu(Option<String>),
@@ -105,20 +81,50 @@ impl Engine {
     /// What it runs on.
     pub fn describe(&self) -> Description {
         match self {
-            Self::Cpu(note) => {
-                Description { engine: "cpu", adapter: cpu::describe(), software: false, note: note.clone() }
-            }
-            Self::Gpu(gpu) => {
-                Description { engine: "gpu", adapter: gpu.adapter(), software: gpu.is_software(), note: None }
-            }
+            Self::Cpu(note) => Description {
+                engine: Kind::Cpu,
+                adapter: cpu::describe(),
+                software: false,
+                one_by_one: true,
+                several_workers: true,
+                note: note.clone(),
+            },
+            Self::Gpu(gpu) => Description {
+                engine: Kind::Gpu,
+                adapter: gpu.adapter(),
+                software: gpu.is_software(),
+                one_by_one: gpu.is_software(),
+                several_workers: false,
+                note: None,
+            },
         }
     }
 
-    /// Makes a program of a graph: all memory is allocated here, none while it runs.
+    /// Makes a program of a graph, with parameters of its own that start at zero: all memory is allocated here, none while it
+    /// runs.
     pub fn compile(&self, graph: &Graph) -> Result<Program, EngineError> {
+        self.program(graph, None)
+    }
+
+    /// Makes a program of a graph whose parameters are those of `weights`, of the same engine: what is written to one is seen
+    /// by all that share them.
+    ///
+    /// # Errors
+    /// A parameter that the weights do not have in this shape; a failing engine.
+    pub fn compile_with(&self, graph: &Graph, weights: &Weights) -> Result<Program, EngineError> {
+        self.program(graph, Some(weights))
+    }
+
+    fn program(&self, graph: &Graph, weights: Option<&Weights>) -> Result<Program, EngineError> {
         let inner = match self {
-            Self::Cpu(_) => Inner::Cpu(Box::new(cpu::Program::compile(graph)?)),
-            Self::Gpu(gpu) => Inner::Gpu(Box::new(gpu.compile(graph)?)),
+            Self::Cpu(_) => {
+                let given = weights.map_or(Ok(HashMap::new()), |weights| weights.tensors(graph))?;
+                Inner::Cpu(Box::new(cpu::Program::sharing(graph, &given)?))
+            }
+            Self::Gpu(gpu) => {
+                let given = weights.map_or(Ok(HashMap::new()), |weights| weights.places(graph, gpu))?;
+                Inner::Gpu(Box::new(gpu.compile_sharing(graph, &given)?))
+            }
         };
         Ok(Program::new(inner, graph))
     }
@@ -138,15 +144,15 @@ enum Inner {
 /// A compiled graph.
 pub struct Program {
     inner: Inner,
-    /// Name, node and number of values.
-    leaves: Vec<(String, Id, usize)>,
+    /// Name, node and shape.
+    leaves: Vec<(String, Id, Shape)>,
     outputs: Vec<(String, Id)>,
 }
 
 impl Program {
     fn new(inner: Inner, graph: &Graph) -> Self {
         let leaf = |(i, node): (usize, &crate::graph::Node)| {
-            node.leaf_name().map(|name| (name.to_owned(), Id(i as u32), node.shape.len()))
+            node.leaf_name().map(|name| (name.to_owned(), Id(i as u32), node.shape))
         };
         let leaves: Vec<_> = graph.nodes().iter().enumerate().filter_map(leaf).collect();
         let outputs = graph.outputs().to_vec();
@@ -168,7 +174,7 @@ impl Program {
 
     /// A leaf, and how many values it holds.
     fn leaf(&self, name: &str) -> Result<(Id, usize), EngineError> {
-        let found = self.leaves.iter().find(|(leaf, ..)| leaf == name).map(|&(_, id, len)| (id, len));
+        let found = self.leaves.iter().find(|(leaf, ..)| leaf == name).map(|&(_, id, shape)| (id, shape.len()));
         found.ok_or_else(|| EngineError::UnknownName { kind: "leaf", name: name.to_owned() })
     }
 
@@ -210,7 +216,7 @@ impl Program {
     pub async fn read(&mut self, name: &str) -> Result<Vec<f32>, EngineError> {
         let id = self.value(name)?;
         Ok(match &mut self.inner {
-            Inner::Cpu(program) => program.read(id).to_vec(),
+            Inner::Cpu(program) => program.read(id),
             Inner::Gpu(program) => program.read(id).await?,
         })
     }
@@ -233,4 +239,6 @@ pub struct Cost {
     pub peak_bytes: usize,
     /// Bytes of the largest set of values that are alive at one time.
     pub live_bytes: usize,
+    /// Of both, the bytes of the parameters and their packed forms, which programs may share: together they take them once.
+    pub weight_bytes: usize,
 }

@@ -42,7 +42,7 @@ impl Program {
                 for values in runs {
                     ids.iter().zip(values).for_each(|(&id, values)| program.write(id, values));
                     program.run();
-                    results.push(kept.iter().map(|&id| program.read(id).to_vec()).collect());
+                    results.push(kept.iter().map(|&id| program.read(id)).collect());
                 }
                 Values::Here(results)
             }

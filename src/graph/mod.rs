@@ -7,7 +7,7 @@
 mod autodiff;
 mod op;
 
-pub use op::{Add, Dispatch, ElementwiseParams, Fast, Op, View, WORKGROUP, index};
+pub use op::{Add, Dispatch, ElementwiseParams, Fast, Op, Packing, View, WORKGROUP, index};
 
 use crate::tensor::Shape;
 use std::sync::Arc;

@@ -72,22 +72,28 @@ pub trait Fast: Send {
         0
     }
 
-    /// The input that [`Fast::prepare`] packs, if any: a weight.
-    fn packs(&self) -> Option<usize> {
+    /// The input that is wanted packed, if any: a weight.
+    fn packing(&self) -> Option<Packing> {
         None
     }
 
-    /// Packs the input [`Fast::packs`] names. The engine calls it before the first run, and again once that input has
-    /// changed.
-    fn prepare(&mut self, _input: &[f32]) {}
+    /// Packs the input that [`Fast::packing`] names, to as many values as it says. The engine asks for it before the first run,
+    /// and again once that input has changed.
+    fn pack(&self, _input: &[f32], _packed: &mut [f32]) {}
 
-    /// Values that what is packed takes, kept for as long as the program.
-    fn packed_len(&self) -> usize {
-        0
-    }
-
-    /// Computes the op. `scratch` holds at least [`Fast::scratch_len`] values of no meaning.
+    /// Computes the op; what is wanted packed comes packed. `scratch` holds at least [`Fast::scratch_len`] values of no meaning.
     fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]);
+}
+
+/// An input that a fast implementation takes in another form. All who ask for one form of a weight share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packing {
+    /// Which input.
+    pub input: usize,
+    /// The name of the form: with the input's shape it decides every packed value.
+    pub form: &'static str,
+    /// Values it takes.
+    pub len: usize,
 }
 
 /// An input of a reference: values and their shape.

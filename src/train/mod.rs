@@ -10,7 +10,7 @@ pub use recipe::Recipe;
 pub use report::{BUCKETS, ImageError, StepReport, TrainError, bucket};
 
 use crate::diffusion::{Prediction, schedule::Schedule};
-use crate::engine::{Engine, EngineError, Program};
+use crate::engine::{Engine, EngineError, Program, Weights};
 use crate::graph::ParamSpec;
 use crate::model::config::UnetConfig;
 use crate::model::step::Objective;
@@ -202,8 +202,13 @@ impl Trainer {
         Ok(())
     }
 
-    /// The weights, or their moving average, in the order of [`Trainer::parameters`].
-    pub async fn weights(&mut self, averaged: bool) -> Result<Vec<Vec<f32>>, TrainError> {
+    /// The weights, or their moving average, as they are on the engine: they follow the steps.
+    pub fn weights(&self, averaged: bool) -> Weights {
+        self.program.weights(if averaged { AVERAGE } else { "" }, &self.parameters)
+    }
+
+    /// The values of the weights, or of their moving average, in the order of [`Trainer::parameters`].
+    pub async fn read_weights(&mut self, averaged: bool) -> Result<Vec<Vec<f32>>, TrainError> {
         let prefix = if averaged { AVERAGE } else { "" };
         let mut values = Vec::with_capacity(self.parameters.len());
         for spec in &self.parameters {

@@ -1,7 +1,7 @@
 //! The engine's side of "Check this machine": the ops against their references, then ε of one image and of sixteen.
 
 use super::protocol::CheckNews;
-use crate::engine::{Choice, Engine};
+use crate::engine::{Engine, Kind};
 use crate::model::config::UnetConfig;
 use crate::selftest::{Benchmark, check_ops};
 use wasm_bindgen::{JsCast, JsValue};
@@ -18,19 +18,18 @@ const PATIENCE: f64 = 60_000.0;
 /// # Errors
 /// One sentence, where the engine does not open, or fails.
 pub async fn check(
-    engine: &str,
+    engine: Kind,
     config: Option<&str>,
     tell: impl Fn(CheckNews),
     now: impl Fn() -> f64,
 ) -> Result<(), String> {
-    let choice: Choice = engine.parse().map_err(|error| format!("{error}"))?;
     let config = match config {
         Some(text) => UnetConfig::from_json(text.as_bytes()).map_err(|error| error.to_string())?,
         None => UnetConfig::ddpm_cifar10(),
     };
     let begins = |what: &str| tell(CheckNews::Begins { what: what.to_owned() });
     begins("opening the engine");
-    let engine = Engine::open(choice).await.map_err(|error| error.to_string())?;
+    let engine = Engine::open(engine.into()).await.map_err(|error| error.to_string())?;
     let about = engine.describe();
     tell(CheckNews::Opened { adapter: about.adapter, software: about.software });
     begins("comparing every kernel with its reference");

@@ -3,6 +3,7 @@
 
 use crate::checkpoint::SchedulerConfig;
 use crate::diffusion::{Convention, SamplerConfig, SamplerKind, Spacing};
+use crate::engine::{Choice, Description, Kind};
 use crate::playground::sampler_config;
 use crate::selftest::{OpReport, Timing};
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,8 @@ use std::ops::Range;
 pub enum Command {
     /// Open an engine and take the model into its care. Bytes: the safetensors file.
     Open {
-        /// "auto", "gpu" or "cpu".
-        engine: String,
+        /// Which.
+        engine: Choice,
         /// config.json.
         config: String,
         /// scheduler_config.json, where there is one.
@@ -43,8 +44,8 @@ pub enum Command {
     Stop,
     /// Check an engine: compare its ops with the references, then time predictions.
     Check {
-        /// "gpu" or "cpu".
-        engine: String,
+        /// Which.
+        engine: Kind,
         /// config.json of the net to time; without one it is the original DDPM's.
         config: Option<String>,
     },
@@ -90,14 +91,8 @@ pub enum Event {
     Ready,
     /// The engine is open and the model fits.
     Opened {
-        /// "gpu" or "cpu".
-        engine: String,
-        /// The adapter's name; for the CPU what it computes with.
-        adapter: String,
-        /// The adapter is a program, not hardware.
-        software: bool,
-        /// Why `auto` took the CPU.
-        note: Option<String>,
+        /// What it is.
+        engine: Description,
     },
     /// Answer to [`Command::Predict`]. Bytes: ε̂, then x̂_0, each `[H, W, C]` f32.
     Predicted {

@@ -62,15 +62,6 @@ impl Display for Class {
     }
 }
 
-/// The name of an engine in links and messages; [`Choice`] reads it back.
-pub fn engine_name(choice: Choice) -> &'static str {
-    match choice {
-        Choice::Auto => "auto",
-        Choice::Gpu => "gpu",
-        Choice::Cpu => "cpu",
-    }
-}
-
 /// What the loaded model allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -344,7 +335,7 @@ impl State {
         let Sampling { steps, guidance, eta, .. } = self.sampling;
         let [sampler, spacing, convention] =
             [self.sampling.sampler.name(), self.sampling.spacing.name(), self.sampling.convention.name()];
-        let engine = engine_name(self.engine);
+        let engine = self.engine.name();
         format!(
             "#model={model}&{picture}t={t}&noise={noise}&class={class}&sampler={sampler}&steps={steps}&seed={seed}&count={count}\
              &guidance={guidance}&eta={eta}&spacing={spacing}&as={convention}&engine={engine}"

@@ -112,11 +112,9 @@ impl Worker {
         match command {
             Command::Open { engine, config, scheduler } => {
                 self.session = None;
-                match open(&engine, &config, scheduler.as_deref(), &bytes).await {
+                match open(engine, &config, scheduler.as_deref(), &bytes).await {
                     Ok(session) => {
-                        let about = session.engine().describe();
-                        let (engine, adapter) = (about.engine.to_owned(), about.adapter);
-                        self.post(&Event::Opened { engine, adapter, software: about.software, note: about.note }, None);
+                        self.post(&Event::Opened { engine: session.engine().describe() }, None);
                         self.session = Some(session);
                     }
                     Err(message) => {
@@ -200,16 +198,15 @@ impl Worker {
     }
 }
 
-async fn open(engine: &str, config: &str, scheduler: Option<&str>, weights: &[u8]) -> Result<Session, String> {
-    let choice: Choice = engine.parse().map_err(|error| format!("{error}"))?;
+async fn open(choice: Choice, config: &str, scheduler: Option<&str>, weights: &[u8]) -> Result<Session, String> {
     let scheduler = scheduler.map(str::as_bytes);
     let checkpoint =
         Checkpoint::from_bytes(config.as_bytes(), scheduler, weights).map_err(|error| error.to_string())?;
     let engine = Engine::open(choice).await.map_err(|error| error.to_string())?;
-    let about = engine.describe();
+    let one_by_one = engine.describe().one_by_one;
     let mut session = Session::new(engine, checkpoint).map_err(|error| error.to_string())?;
-    if about.engine == "cpu" || about.software {
-        // One image takes long enough; more at once would make Stop wait and save nothing.
+    if one_by_one {
+        // More at once would make Stop wait and save nothing.
         session.set_images_at_once(1);
     }
     Ok(session)
@@ -222,7 +219,7 @@ fn begin(
     images: Range<usize>,
     x: Vec<f32>,
 ) -> Result<(), PlaygroundError> {
-    let sampler = request.sampler_config(&session.checkpoint().scheduler);
+    let sampler = request.sampler_config(session.scheduler());
     let settings = Settings { classes: request.classes.clone(), guidance: request.guidance, sampler };
     let seed = request.seed;
     let noise = if x.is_empty() { Noise::Seed(seed) } else { Noise::Given { x, steps: None, seed } };

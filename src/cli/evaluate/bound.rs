@@ -3,11 +3,11 @@
 use super::look;
 use crate::checkpoint::Checkpoint;
 use crate::cli::Failure;
-use crate::cli::predictor::Predictor;
 use crate::data::Dataset;
 use crate::diffusion::forward::from_pixel;
 use crate::diffusion::posterior::{Posterior, Reading};
 use crate::diffusion::{Schedule, objective};
+use crate::playground::Predictor;
 use crate::rng::Rng;
 use serde_json::{Value, json};
 

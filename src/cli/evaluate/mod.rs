@@ -3,12 +3,12 @@
 mod bound;
 
 use super::dataset::load_data;
-use super::predictor::Predictor;
 use super::{Failure, check_output, open_engine, print, weights, write_file};
 use crate::checkpoint::Checkpoint;
 use crate::data::{self, Dataset, Split};
 use crate::diffusion::{forward, posterior::Reading, schedule::Schedule};
 use crate::engine::Choice;
+use crate::playground::{Predictor, load};
 use crate::rng::Rng;
 use crate::tensor::Shape;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -104,7 +104,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let description = engine.describe();
     let image = Shape::new(1, dataset.height, dataset.width, dataset.channels);
     let noised = count * args.draws as usize;
-    let mut predictor = Predictor::new(&engine, &checkpoint, image, BATCH.min(noised))?;
+    let weights = load(&engine, &checkpoint)?;
+    let mut predictor = Predictor::new(&engine, &checkpoint.config, &weights, image, BATCH.min(noised))?;
     let buckets = measure(&mut predictor, &checkpoint, &schedule, &dataset, count, noised, args.seed)?;
     let total = Mean::of(&buckets).value().filter(|mse| mse.is_finite());
     let mse = total.ok_or("the predictions are not finite: the weights are damaged, or the engine is")?;
@@ -136,7 +137,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         };
         drop(predictor);
         // All timesteps of an image go through the network together.
-        let mut predictor = Predictor::new(&engine, &checkpoint, image, settings.timesteps + 1)?;
+        let mut predictor = Predictor::new(&engine, &checkpoint.config, &weights, image, settings.timesteps + 1)?;
         let bar = progress(settings.images)?;
         let bound = bound::estimate(&mut predictor, &checkpoint, &schedule, &dataset, &settings, || bar.inc(1))?;
         bar.finish_and_clear();
@@ -235,7 +236,7 @@ fn look(
         let range = i * len..(i + 1) * len;
         forward::noised(schedule, t, &x_0[range.clone()], &noise[range.clone()], &mut x_t[range]);
     }
-    let outputs = predictor.predict(&x_t, timesteps, &data::labels(dataset, indices))?;
+    let outputs = pollster::block_on(predictor.predict(&x_t, timesteps, &data::labels(dataset, indices)))?;
     Ok((x_t, outputs))
 }
 

@@ -124,7 +124,7 @@ impl RunFolder {
 
     /// The files of the run as it is now: their names and contents.
     pub fn files(&self, trainer: &mut Trainer, progress: &Progress) -> Result<Files, Failure> {
-        let averaged = pollster::block_on(trainer.weights(true))?;
+        let averaged = pollster::block_on(trainer.read_weights(true))?;
         let tensors = checkpoint::store_parameters(trainer.parameters(), &averaged);
         let mut files = Checkpoint { tensors, ..self.checkpoint.clone() }.to_files(Dtype::F32)?;
         let mut state = TensorFile::new();

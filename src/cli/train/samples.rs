@@ -1,11 +1,11 @@
 //! samples/step-….png: what the model draws by now, always of the same noise, left by the weights and right by their average.
 
-use super::super::{Failure, grid, predictor::Predictor, write_file};
+use super::super::{Failure, grid, write_file};
 use super::run_folder::RunFolder;
-use crate::checkpoint::{self, Checkpoint};
-use crate::diffusion::{Sampler, SamplerKind};
+use crate::checkpoint::Checkpoint;
+use crate::diffusion::SamplerKind;
 use crate::engine::Engine;
-use crate::playground::sampler_config;
+use crate::playground::{Noise, Session, Settings, sampler_config};
 use crate::rng::Rng;
 use crate::tensor::Shape;
 use crate::train::Trainer;
@@ -27,7 +27,7 @@ pub fn step_of(name: &str) -> Option<u64> {
 }
 
 /// Draws the picture of this step, if the images can be drawn at all.
-pub fn draw(engine: &Engine, run: &RunFolder, trainer: &mut Trainer) -> Result<(), Failure> {
+pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer) -> Result<(), Failure> {
     let Checkpoint { config, scheduler, .. } = &run.checkpoint;
     if !grid::is_drawable(config.channels) {
         return Ok(());
@@ -35,27 +35,22 @@ pub fn draw(engine: &Engine, run: &RunFolder, trainer: &mut Trainer) -> Result<(
     let labels: Vec<usize> =
         (0..config.num_class_embeds.unwrap_or(0)).filter(|&label| config.null_class != Some(label)).collect();
     let count = if labels.is_empty() { MOST } else { (MOST / labels.len()).max(1) * labels.len() }.min(MOST);
-    let labels: Vec<usize> = (0..count).map(|i| labels.get(i % labels.len().max(1)).copied().unwrap_or(0)).collect();
+    let classes = (0..count).map(|i| labels.get(i % labels.len().max(1)).copied()).collect();
     let [h, w] = config.sample_size;
     let shape = Shape::new(count, h, w, config.channels);
     let steps = STEPS.min(scheduler.num_train_timesteps);
-    let sampler = Sampler::new(&scheduler.schedule()?, &sampler_config(scheduler, SamplerKind::Ddim, steps, 0.0))?;
+    let settings =
+        Settings { classes, guidance: 1.0, sampler: sampler_config(scheduler, SamplerKind::Ddim, steps, 0.0) };
+    let seed = run.recipe.options.seed;
+    let x = Rng::stream(seed, STREAM).normals(shape.len());
 
     let mut halves = Vec::new();
     for averaged in [false, true] {
-        let weights = pollster::block_on(trainer.weights(averaged))?;
-        let tensors = checkpoint::store_parameters(trainer.parameters(), &weights);
-        let model = Checkpoint { tensors, ..run.checkpoint.clone() };
-        let mut predictor = Predictor::new(engine, &model, shape, count)?;
-        let mut x = Rng::stream(run.recipe.options.seed, STREAM).normals(shape.len());
-        let mut x_0 = vec![0.0; shape.len()];
-        for step in sampler.steps() {
-            let predicted = predictor.predict(&x, &vec![step.timestep; count], &labels)?;
-            let mut next = vec![0.0; shape.len()];
-            step.apply(&x, &predicted, &[], &mut x_0, &mut next);
-            x = next;
-        }
-        halves.push(x);
+        let mut session = Session::of(engine.clone(), config.clone(), scheduler.clone(), trainer.weights(averaged))?;
+        session.set_images_at_once(count);
+        session.start(&settings, Noise::Given { x: x.clone(), steps: None, seed })?;
+        while pollster::block_on(session.step())?.is_some() {}
+        halves.push(session.x().unwrap_or_default().to_vec());
     }
     // Rows of the weights' images, a gap, and the averages' of the same noise.
     let image = shape.len() / count;

@@ -46,8 +46,15 @@ fn elementwise(graph: &Graph, node: Id) -> Option<(&dyn Op, &[Id], usize)> {
 
 impl Arenas {
     /// Finds what can be done together; lanes begin at multiples of `alignment` bytes, and no arena is larger than `most`.
-    pub fn new(graph: &Graph, bytes: impl Fn(Shape) -> usize, alignment: usize, most: usize) -> Self {
-        let mut barred = HashSet::new();
+    /// Values that lie `elsewhere` stay there.
+    pub fn new(
+        graph: &Graph,
+        bytes: impl Fn(Shape) -> usize,
+        alignment: usize,
+        most: usize,
+        elsewhere: impl Iterator<Item = Id>,
+    ) -> Self {
+        let mut barred: HashSet<Id> = elsewhere.collect();
         loop {
             let mut arenas = Self::without(graph, &bytes, alignment, &barred);
             if !arenas.lay_out(graph) || !arenas.keeps_order(graph) || arenas.sizes().iter().any(|&size| size > most) {
@@ -224,7 +231,7 @@ mod tests {
     }
 
     fn arenas(graph: &Graph) -> Arenas {
-        Arenas::new(graph, |shape| shape.vec4_len() * 16, 256, 1 << 20)
+        Arenas::new(graph, |shape| shape.vec4_len() * 16, 256, 1 << 20, std::iter::empty())
     }
 
     /// For each of some sizes the states a and b, and a ← a + b − c, then b ← a' + b − d.
@@ -309,6 +316,10 @@ mod tests {
         assert!(arenas(&g).group(first).is_none());
         // Too large for a buffer.
         let (graph, lanes) = optimizer(&[64, 64]);
-        assert!(Arenas::new(&graph, |shape| shape.vec4_len() * 16, 256, 500).place(lanes[0][0]).is_none());
+        assert!(
+            Arenas::new(&graph, |shape| shape.vec4_len() * 16, 256, 500, std::iter::empty())
+                .place(lanes[0][0])
+                .is_none()
+        );
     }
 }

@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn chains(graph: &Graph) -> Chains {
-        Chains::new(graph, &Arenas::new(graph, |shape| shape.vec4_len() * 16, 256, 1 << 20))
+        Chains::new(graph, &Arenas::new(graph, |shape| shape.vec4_len() * 16, 256, 1 << 20, std::iter::empty()))
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::GpuError;
 use super::device::Device;
+use super::program::Place;
 use crate::tensor::Shape;
 use std::borrow::Cow;
 use std::future::Future;
@@ -65,6 +66,23 @@ impl Download {
         let done = mapped.clone();
         buffer.slice(..size as u64).map_async(wgpu::MapMode::Read, move |result| done.set(result));
         Self { buffer, mapped, submission }
+    }
+
+    /// Reads one value through a buffer of at least its size, and gives the buffer back.
+    pub async fn of(
+        device: &Device,
+        place: &Place,
+        shape: Shape,
+        through: wgpu::Buffer,
+    ) -> Result<(Vec<f32>, wgpu::Buffer), GpuError> {
+        device.check()?;
+        let size = bytes(shape);
+        let mut recording = device.encoder();
+        recording.copy_buffer_to_buffer(&place.buffer, place.offset, &through, 0, size as u64);
+        let submission = device.submit(recording);
+        let (mut values, buffer) = Self::begin(through, size, submission).finish(device, &[shape]).await?;
+        device.check()?;
+        Ok((values.swap_remove(0), buffer))
     }
 
     /// Waits for values of these shapes, one behind another; gives them and the buffer, which can be used again.

@@ -12,6 +12,7 @@
 //! | `pieces` | a dispatch too long for one submission, in parts |
 //! | `program` | a graph compiled to dispatches |
 //! | `replay` | running it, once or several times in a row, and reading its values |
+//! | `weights` | parameters that programs share |
 
 mod arena;
 mod chain;
@@ -23,17 +24,21 @@ mod pace;
 mod pieces;
 mod program;
 mod replay;
+mod weights;
 
 pub use device::Made;
 pub use kernels::KERNELS;
 pub use pieces::in_pieces;
+pub(super) use program::Place;
 pub use program::Program;
 pub use replay::Kept;
+pub use weights::{Weights, bytes};
 
-use crate::graph::Graph;
+use crate::graph::{Graph, Id};
 use device::Device;
 use kernels::Kernels;
 use pace::Pace;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What can go wrong on a GPU.
@@ -129,11 +134,16 @@ impl Gpu {
 
     /// Makes a program of a graph: buffers, pipelines and bind groups are made here, none while it runs.
     pub fn compile(&self, graph: &Graph) -> Result<Program, GpuError> {
-        Program::compile(self, graph, false)
+        self.compile_sharing(graph, &HashMap::new())
+    }
+
+    /// [`Gpu::compile`], with some of the parameters where they are `given`.
+    pub(super) fn compile_sharing(&self, graph: &Graph, given: &HashMap<Id, Place>) -> Result<Program, GpuError> {
+        Program::compile(self, graph, given, false)
     }
 
     /// [`Gpu::compile`] with the kernels for hardware and large work, however little there is: for checking them.
     pub fn compile_tiled(&self, graph: &Graph) -> Result<Program, GpuError> {
-        Program::compile(self, graph, true)
+        Program::compile(self, graph, &HashMap::new(), true)
     }
 }

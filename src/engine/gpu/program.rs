@@ -13,6 +13,7 @@ use crate::engine::memory::Plan;
 use crate::engine::sorting::by_key;
 use crate::graph::{Graph, Id, NodeKind};
 use crate::tensor::Shape;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// One dispatch, ready to be recorded.
@@ -27,14 +28,14 @@ pub(super) struct Step {
 
 /// Where a value is.
 #[derive(Clone, PartialEq)]
-pub(super) struct Place {
-    pub buffer: wgpu::Buffer,
+pub struct Place {
+    pub(super) buffer: wgpu::Buffer,
     /// Its first byte.
-    pub offset: u64,
+    pub(super) offset: u64,
 }
 
 impl Place {
-    fn start(buffer: wgpu::Buffer) -> Self {
+    pub(super) fn start(buffer: wgpu::Buffer) -> Self {
         Self { buffer, offset: 0 }
     }
 
@@ -91,12 +92,21 @@ pub struct Program {
 }
 
 impl Program {
-    pub(super) fn compile(gpu: &Gpu, graph: &Graph, always_tiled: bool) -> Result<Self, GpuError> {
+    /// Some of the parameters may be there already, where they are `given`.
+    pub(super) fn compile(
+        gpu: &Gpu,
+        graph: &Graph,
+        given: &HashMap<Id, Place>,
+        always_tiled: bool,
+    ) -> Result<Self, GpuError> {
         let device = &gpu.device;
         device.check()?;
-        let arenas = Arenas::new(graph, memory::bytes, alignment(device), largest(device));
+        let live = graph.live();
+        let arenas = Arenas::new(graph, memory::bytes, alignment(device), largest(device), given.keys().copied());
         let chains = Chains::new(graph, &arenas);
-        let plan = Plan::beside(graph, memory::bytes, |id| arenas.place(id).is_some() || chains.has(id));
+        let plan = Plan::new(graph, memory::bytes, |id| {
+            given.contains_key(&id) || arenas.place(id).is_some() || chains.has(id)
+        });
         // The largest value of each buffer, to name it where it does not fit.
         let mut shapes = vec![Shape::SCALAR; plan.sizes.len()];
         for (node, slot) in graph.nodes().iter().zip(&plan.slot) {
@@ -118,7 +128,9 @@ impl Program {
         let mut sums = 0;
         let mut values: Vec<(Shape, Option<Place>)> = Vec::new();
         for (node, (id, slot)) in graph.nodes().iter().zip((0..).map(Id).zip(&plan.slot)) {
-            let place = if let Some((arena, offset)) = arenas.place(id) {
+            let place = if let Some(place) = given.get(&id) {
+                live[id.index()].then(|| place.clone())
+            } else if let Some((arena, offset)) = arenas.place(id) {
                 Some(Place { buffer: arena_buffers[arena].clone(), offset: offset as u64 })
             } else if chains.link(id).is_some() {
                 sums += memory::bytes(node.shape);
@@ -133,10 +145,15 @@ impl Program {
         let (steps, works) = record(gpu, graph, &values, &arenas, &chains, always_tiled)?;
         let (copies, copied) = assignments(device, graph, &values)?;
         device.check()?;
+        let bytes = |ids: &mut dyn Iterator<Item = Id>| -> usize {
+            ids.filter(|id| live[id.index()]).map(|id| memory::bytes(graph.shape(id))).sum()
+        };
+        let shared = bytes(&mut given.keys().copied());
         let cost = Cost {
             dispatches: steps.len(),
-            peak_bytes: plan.sizes.iter().chain(&arena_sizes).sum::<usize>() + sums + copied,
+            peak_bytes: plan.sizes.iter().chain(&arena_sizes).sum::<usize>() + shared + sums + copied,
             live_bytes: plan.live,
+            weight_bytes: bytes(&mut graph.parameters().iter().map(|spec| spec.id)),
         };
         Ok(Self {
             device: device.clone(),

@@ -125,18 +125,11 @@ impl Program {
 
     /// The value of an output or a leaf, NHWC without padding; nothing for a node that nothing depends on.
     pub async fn read(&mut self, id: Id) -> Result<Vec<f32>, GpuError> {
-        self.device.check()?;
         let Some((size, place)) = self.place(id) else { return Ok(Vec::new()) };
         let download = self.take_download(size as usize, size as usize);
-        let mut recording = self.device.encoder();
-        recording.copy_buffer_to_buffer(&place.buffer, place.offset, &download, 0, size);
-        let submission = self.device.submit(recording);
-        let shape = self.values[id.index()].0;
-        let download = Download::begin(download, size as usize, submission);
-        let (mut values, buffer) = download.finish(&self.device, &[shape]).await?;
+        let (values, buffer) = Download::of(&self.device, &place, self.values[id.index()].0, download).await?;
         self.downloads.push(buffer);
-        self.device.check()?;
-        Ok(values.swap_remove(0))
+        Ok(values)
     }
 
     /// Runs the program with every dispatch in a submission of its own, and calls `after` with the kernel's name when it is
@@ -181,7 +174,7 @@ impl Program {
     }
 
     /// Bytes and place of a live value.
-    fn place(&self, id: Id) -> Option<(u64, Place)> {
+    pub(in crate::engine) fn place(&self, id: Id) -> Option<(u64, Place)> {
         let (shape, place) = &self.values[id.index()];
         place.clone().map(|place| (memory::bytes(*shape) as u64, place))
     }

@@ -8,7 +8,7 @@ use super::tile::{Layout, Tiles};
 pub use super::window::Form;
 use super::window::{Source, Window, widen};
 use super::winograd::Winograd;
-use crate::graph::Fast;
+use crate::graph::{Fast, Packing};
 use crate::ops::Conv2dShape;
 use crate::tensor::Shape;
 
@@ -17,8 +17,8 @@ pub struct Forward {
     window: Window,
     /// Number of biases: one, or one for each image.
     biases: usize,
-    /// Winograd's way, where it pays, and its weight.
-    winograd: Option<(Winograd, Vec<f32>)>,
+    /// Winograd's way, where it pays; then the weight comes packed.
+    winograd: Option<Winograd>,
 }
 
 impl Forward {
@@ -34,25 +34,22 @@ impl Forward {
             spread: 1,
             form,
         };
-        let winograd = Winograd::new(window).map(|winograd| (winograd, vec![0.0; winograd.weight_len()]));
+        let winograd = Winograd::new(window);
         // Flattened, the images would be one image with one bias.
         Self { window: if b.n() == 1 { window.flatten() } else { window }, biases: b.n(), winograd }
     }
 }
 
 impl Fast for Forward {
-    fn packs(&self) -> Option<usize> {
-        self.winograd.as_ref().map(|_| 1 + usize::from(self.window.form.skip > 0))
+    fn packing(&self) -> Option<Packing> {
+        let input = 1 + usize::from(self.window.form.skip > 0);
+        self.winograd.map(|winograd| Packing { input, form: "winograd", len: winograd.weight_len() })
     }
 
-    fn prepare(&mut self, weight: &[f32]) {
-        if let Some((winograd, packed)) = &mut self.winograd {
+    fn pack(&self, weight: &[f32], packed: &mut [f32]) {
+        if let Some(winograd) = self.winograd {
             winograd.pack(weight, packed);
         }
-    }
-
-    fn packed_len(&self) -> usize {
-        self.winograd.as_ref().map_or(0, |(_, packed)| packed.len())
     }
 
     fn scratch_len(&self) -> usize {
@@ -65,8 +62,8 @@ impl Fast for Forward {
         let (x, rest) = inputs.split_at(1 + usize::from(form.skip > 0));
         let x = Source { x: x[0], skip: x.get(1).copied().unwrap_or_default() };
         let (weight, bias, residual) = (rest[0], rest[1], rest.get(2).copied().unwrap_or_default());
-        if let Some((winograd, packed)) = &self.winograd {
-            return winograd.run(x, packed, bias, residual, out);
+        if let Some(winograd) = self.winograd {
+            return winograd.run(x, weight, bias, residual, out);
         }
         let (co, columns) = (self.window.y.c(), self.window.columns());
         if columns == co {

@@ -11,7 +11,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{Element, HtmlProgressElement};
 
 /// The engines in the order of their turns.
-const ENGINES: [&str; 2] = ["cpu", "gpu"];
+const ENGINES: [Kind; 2] = [Kind::Cpu, Kind::Gpu];
 /// What an engine is asked for: to open, to compare its ops, to know ε, to time two predictions.
 const PARTS: f64 = 5.0;
 
@@ -48,7 +48,7 @@ struct Report {
 /// An engine, and why it could not be checked.
 #[derive(Serialize)]
 struct EngineReport {
-    engine: &'static str,
+    engine: Kind,
     adapter: Option<String>,
     software: bool,
     ops_ms: Option<f64>,
@@ -59,7 +59,7 @@ struct EngineReport {
 /// Something about an engine.
 #[derive(Serialize)]
 struct Of<T> {
-    engine: &'static str,
+    engine: Kind,
     #[serde(flatten)]
     what: T,
 }
@@ -80,7 +80,7 @@ impl Report {
             && self.times.iter().all(|time| time.what.passed);
     }
 
-    fn ops_of(&self, engine: &str) -> Vec<&OpReport> {
+    fn ops_of(&self, engine: Kind) -> Vec<&OpReport> {
         self.ops.iter().filter(|op| op.engine == engine).map(|op| &op.what).collect()
     }
 }
@@ -115,7 +115,7 @@ fn hear(app: &Shared, turn: usize, news: News) {
     }
     let news = match news {
         News::Event(Event::Ready, _) => {
-            let command = Command::Check { engine: ENGINES[turn].to_owned(), config: page.check.config.clone() };
+            let command = Command::Check { engine: ENGINES[turn], config: page.check.config.clone() };
             page.check.link.iter().for_each(|link| link.send(&command, None));
             return;
         }
@@ -168,7 +168,7 @@ impl App {
             CheckNews::Opened { adapter, software } => (row.adapter, row.software) = (Some(adapter), software),
             CheckNews::Begins { what } => {
                 check.parts += 1;
-                self.check_status(&format!("Checking {}: {what} …", name(engine)));
+                self.check_status(&format!("Checking {}: {what} …", engine.title()));
             }
             CheckNews::Ops { ops, milliseconds } => {
                 row.ops_ms = Some(milliseconds);
@@ -204,13 +204,13 @@ impl App {
         let json = serde_json::to_string_pretty(report).unwrap_or_default();
         dom::set_text("check-json", &json);
         let wrong =
-            report.ops.iter().filter(|op| !op.what.passed).map(|op| format!("{} on {}", op.what.name, name(op.engine)));
+            report.ops.iter().filter(|op| !op.what.passed).map(|op| format!("{} on {}", op.what.name, op.engine.title()));
         let times = report.times.iter().filter(|time| !time.what.passed);
-        let wrong: Vec<String> = wrong.chain(times.map(|time| format!("ε on {}", name(time.engine)))).collect();
+        let wrong: Vec<String> = wrong.chain(times.map(|time| format!("ε on {}", time.engine.title()))).collect();
         let stopped = report.engines.iter().find(|of| of.error.is_some() && of.adapter.is_some());
         if let Some(of) = stopped {
             let message = of.error.as_deref().unwrap_or_default();
-            let text = format!("{} stopped in the middle of the check: {message}", name(of.engine));
+            let text = format!("{} stopped in the middle of the check: {message}", of.engine.title());
             self.check_failed(&text);
         } else if wrong.is_empty() {
             self.check_status("Done: everything that was checked is right.");
@@ -252,7 +252,7 @@ impl App {
 
 /// The rows of one engine.
 fn show_engine(rows: &Element, report: &Report, of: &EngineReport) {
-    let mut line = name(of.engine).to_owned();
+    let mut line = of.engine.title().to_owned();
     if of.software {
         line += ", software";
     }
@@ -292,7 +292,7 @@ fn show_ops(report: &Report) {
     let there: Vec<&EngineReport> = report.engines.iter().filter(|of| of.ops_ms.is_some()).collect();
     let head: Element = dom::by_id("check-ops-head");
     head.set_text_content(None);
-    for title in std::iter::once("Kernel").chain(there.iter().map(|of| name(of.engine))) {
+    for title in std::iter::once("Kernel").chain(there.iter().map(|of| of.engine.title())) {
         let cell: Element = dom::create("th");
         dom::set_attribute(&cell, "scope", "col");
         cell.set_text_content(Some(title));
@@ -320,7 +320,7 @@ fn show_ops(report: &Report) {
     let machine = report.engines.iter().filter_map(|of| {
         let memory =
             of.memory_bytes.map_or(String::new(), |bytes| format!(", {:.0} MB of the tab’s memory", bytes / 1e6));
-        Some(format!("{}: {}{memory}", name(of.engine), of.adapter.as_ref()?))
+        Some(format!("{}: {}{memory}", of.engine.title(), of.adapter.as_ref()?))
     });
     let machine: Vec<String> = machine.collect();
     dom::set_text("check-machine", &format!("{}. {} cores.", machine.join("; "), report.cores));
@@ -342,10 +342,6 @@ fn add_row(rows: &Element, cells: &[(&str, &str)]) -> Element {
     }
     let _ = rows.append_child(&row);
     row
-}
-
-fn name(engine: &str) -> &'static str {
-    if engine == "gpu" { "WebGPU" } else { "CPU" }
 }
 
 /// A word, and the class that colours it.

@@ -5,9 +5,8 @@ use super::link::News;
 use super::model::Model;
 use super::reverse::milliseconds;
 use super::{App, Shared, dom};
-use crate::engine::Choice;
+use crate::engine::{Choice, Description, Kind};
 use crate::web::protocol::{Command, Event, Request, Stage};
-use crate::web::state::engine_name;
 use crate::web::wire;
 use js_sys::Uint8Array;
 use std::rc::Rc;
@@ -28,8 +27,8 @@ pub struct EngineSide {
     eras: u32,
     /// What was asked of the leader.
     choice: Choice,
-    /// What it opened: "gpu" or "cpu", and the text for people.
-    opened: Option<(String, String)>,
+    /// What it opened, and the text for people.
+    opened: Option<(Kind, String)>,
     /// Why it is not what one might expect.
     note: Option<String>,
     failures: u32,
@@ -43,12 +42,12 @@ pub struct EngineSide {
 struct Former {
     crew: Crew,
     era: u32,
-    opened: (String, String),
+    opened: (Kind, String),
 }
 
 impl EngineSide {
     fn title(&self) -> &'static str {
-        self.opened.as_ref().map_or("CPU", |(engine, _)| title(engine))
+        self.opened.as_ref().map_or(Kind::Cpu, |(engine, _)| *engine).title()
     }
 
     /// Whether an engine waits for work.
@@ -98,7 +97,7 @@ impl EngineSide {
     fn open(&self, number: usize, choice: Choice, model: &Model) {
         let Some(weights) = &model.weights else { return };
         let (config, scheduler) = (model.config_text.clone(), model.scheduler_text.clone());
-        let command = Command::Open { engine: engine_name(choice).to_owned(), config, scheduler };
+        let command = Command::Open { engine: choice, config, scheduler };
         self.crew.send(number, &command, Some(weights.slice(0, weights.length())));
     }
 
@@ -118,11 +117,6 @@ impl EngineSide {
         dom::set_text("engine-note", self.note.as_deref().unwrap_or_default());
         dom::set_shown("engine-note", self.note.is_some());
     }
-}
-
-/// What an engine is called.
-fn title(engine: &str) -> &'static str {
-    if engine == "gpu" { "WebGPU" } else { "CPU" }
 }
 
 fn badge(text: &str, state: &str) {
@@ -218,10 +212,10 @@ fn hear(app: &Shared, number: usize, news: News) {
             let page = &*page;
             page.model.iter().for_each(|model| page.engine.open(number, Choice::Cpu, model));
         }
-        Event::Opened { engine, adapter, software, note } if number == LEADER => {
+        Event::Opened { engine } if number == LEADER => {
             crew.has_opened(number);
-            let several = engine == "cpu";
-            page.welcome(engine, &adapter, software, note);
+            let several = engine.several_workers;
+            page.welcome(engine);
             // Those that a browser does not start are done without.
             (1..if several { crew::wanted() } else { 1 }).for_each(|_| drop(page.hire(app)));
         }
@@ -289,7 +283,7 @@ fn lose(app: &Shared, number: usize, message: &str) {
         drop(page);
         return fall_back(app, message);
     }
-    let was_gpu = engine.opened.as_ref().map_or(engine.choice != Choice::Cpu, |(name, _)| name == "gpu");
+    let was_gpu = engine.opened.as_ref().map_or(engine.choice != Choice::Cpu, |(kind, _)| *kind == Kind::Gpu);
     let name = if was_gpu { "WebGPU" } else { "The CPU engine" };
     engine.choice = Choice::Cpu;
     engine.note = Some(format!("{name} stopped working, so the CPU goes on where it was. ({message})"));
@@ -344,17 +338,17 @@ impl App {
     /// The control shows the engine that runs.
     fn show_engine(&mut self, choice: Choice) {
         self.state.engine = choice;
-        dom::select("engine").set_value(engine_name(choice));
+        dom::select("engine").set_value(choice.name());
     }
 
     /// An engine is open.
-    fn welcome(&mut self, engine: String, adapter: &str, software: bool, note: Option<String>) {
-        let software = if software { " (software)" } else { "" };
-        let text = format!("{} · {adapter}{software}", title(&engine));
-        self.engine.opened = Some((engine, text));
+    fn welcome(&mut self, of: Description) {
+        let software = if of.software { " (software)" } else { "" };
+        let text = format!("{} · {}{software}", of.engine.title(), of.adapter);
+        self.engine.opened = Some((of.engine, text));
         // The one before is of no more use.
         self.engine.former = None;
-        if let Some(why) = note {
+        if let Some(why) = of.note {
             self.engine.note = Some(format!("auto took the CPU: {why}"));
         }
         self.engine.show();

@@ -18,7 +18,7 @@ mod switch;
 mod touch;
 
 use super::models::Entry;
-use super::state::{self, Class, Limits, Sampling, State, engine_name, within};
+use super::state::{self, Class, Limits, Sampling, State, within};
 use crate::diffusion::{SamplerKind, Schedule};
 use crate::engine::Choice;
 use crate::tensor::Shape;
@@ -415,7 +415,7 @@ impl App {
         dom::select("model").set_value(&state.model);
         dom::select("sampler").set_value(state.sampling.sampler.name());
         dom::input("lock").set_checked(state.keep_seed);
-        dom::select("engine").set_value(engine_name(state.engine));
+        dom::select("engine").set_value(state.engine.name());
         let thumbs = dom::by_id::<Element>("thumbs").get_elements_by_tag_name("input");
         for i in 0..thumbs.length() {
             if let Some(thumb) = thumbs.item(i).and_then(|thumb| thumb.dyn_into::<HtmlInputElement>().ok()) {

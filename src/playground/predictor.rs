@@ -1,35 +1,46 @@
-//! A checkpoint's network on an engine, for any number of images.
+//! The network of some weights, for any number of images.
 
-use super::Failure;
-use crate::checkpoint::Checkpoint;
-use crate::engine::{Engine, Program};
-use crate::graph::Graph;
+use super::PlaygroundError;
+use crate::engine::{Engine, Program, Weights};
+use crate::model::config::UnetConfig;
 use crate::model::step::prediction;
 use crate::model::unet::sinusoid;
 use crate::tensor::Shape;
 
 /// The compiled network. It takes batches of one size; what does not fill the last is made up by repetition.
-pub struct Predictor<'a> {
-    checkpoint: &'a Checkpoint,
+pub struct Predictor {
+    config: UnetConfig,
     program: Program,
     shape: Shape,
 }
 
-impl<'a> Predictor<'a> {
+impl Predictor {
     /// Compiles the network for images of `image`'s height, width and channels, at most `batch` at once.
+    ///
+    /// # Errors
+    /// Weights that do not fit the config; a failing engine.
     pub fn new(
         engine: &Engine,
-        checkpoint: &'a Checkpoint,
+        config: &UnetConfig,
+        weights: &Weights,
         image: Shape,
         batch: usize,
-    ) -> Result<Predictor<'a>, Failure> {
+    ) -> Result<Self, PlaygroundError> {
         let shape = image.with_n(batch);
-        let graph = prediction(&checkpoint.config, shape);
-        Ok(Self { checkpoint, program: compile(engine, checkpoint, &graph)?, shape })
+        let program = engine.compile_with(&prediction(config, shape), weights)?;
+        Ok(Self { config: config.clone(), program, shape })
     }
 
     /// The model's output for x `[N, H, W, C]`, a timestep per image and, for a class model, a label per image.
-    pub fn predict(&mut self, x: &[f32], timesteps: &[usize], labels: &[usize]) -> Result<Vec<f32>, Failure> {
+    ///
+    /// # Errors
+    /// A failing engine.
+    pub async fn predict(
+        &mut self,
+        x: &[f32],
+        timesteps: &[usize],
+        labels: &[usize],
+    ) -> Result<Vec<f32>, PlaygroundError> {
         let image = self.shape.len() / self.shape.n();
         let mut out = Vec::with_capacity(x.len());
         for first in (0..timesteps.len()).step_by(self.shape.n()) {
@@ -38,27 +49,21 @@ impl<'a> Predictor<'a> {
             let batch: Vec<f32> = rows.iter().flat_map(|row| &x[row * image..][..image]).copied().collect();
             let times: Vec<f32> = rows.iter().map(|&row| timesteps[row] as f32).collect();
             self.program.write("sample", &batch)?;
-            self.program.write("sinusoid", &sinusoid(&self.checkpoint.config, &times))?;
-            if self.checkpoint.config.num_class_embeds.is_some() {
+            self.program.write("sinusoid", &sinusoid(&self.config, &times))?;
+            if self.config.num_class_embeds.is_some() {
                 let labels: Vec<f32> = rows.iter().map(|&row| labels[row] as f32).collect();
                 self.program.write("class_labels", &labels)?;
             }
             self.program.run()?;
-            let eps = pollster::block_on(self.program.read("eps"))?;
+            let eps = self.program.read("eps").await?;
             let wanted = (timesteps.len() - first).min(self.shape.n());
             out.extend_from_slice(&eps[..wanted * image]);
         }
         Ok(out)
     }
-}
 
-/// Compiles a graph and gives it the checkpoint's parameters.
-pub fn compile(engine: &Engine, checkpoint: &Checkpoint, graph: &Graph) -> Result<Program, Failure> {
-    let specs = graph.parameters();
-    let weights = checkpoint.load_parameters(&specs)?;
-    let mut program = engine.compile(graph)?;
-    for (spec, values) in specs.iter().zip(&weights) {
-        program.write(&spec.name, values)?;
+    /// The compiled network, to look at what it costs.
+    pub fn program(&mut self) -> &mut Program {
+        &mut self.program
     }
-    Ok(program)
 }
