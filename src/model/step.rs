@@ -4,7 +4,7 @@
 use super::config::UnetConfig;
 use super::unet::unet;
 use crate::graph::{Graph, Id};
-use crate::ops::{REVERSE_STEP_COEFFICIENTS, fuse};
+use crate::ops::{MOVE_COEFFICIENTS, REMEMBER_COEFFICIENTS, SLOTS, fuse};
 use crate::tensor::Shape;
 
 /// Declares `sinusoid` and, for a class model, `class_labels`, for `n` images, and appends the UNet.
@@ -24,16 +24,28 @@ pub fn prediction(config: &UnetConfig, shape: Shape) -> Graph {
     fuse(&g)
 }
 
-/// One step of sampling: the state `x` becomes x' (see `ops/reverse_step.rs`).
+/// What a step of sampling consists of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sampling {
+    /// Every image is predicted with and without its class.
+    pub guided: bool,
+    /// Something is remembered from step to step.
+    pub remembers: bool,
+    /// A part of the picture is known.
+    pub known: bool,
+}
+
+/// One step of sampling: the state `x` becomes x' (see `ops/move.rs`), and the state `slots`, three times as large, what is
+/// remembered (see `ops/remember.rs`).
 ///
-/// Inputs are `sinusoid`, `class_labels` (class models), `noise`, `coefficients` and, when `guided`, `guidance`, the
-/// scale w. A guided step evaluates every image twice in one batch of 2N: `sinusoid` and `class_labels` then have 2N
-/// rows, those with the class first, then those with the label that means none. Outputs are `x` and `eps`, the
-/// prediction after guidance.
-pub fn sampling_step(config: &UnetConfig, shape: Shape, guided: bool) -> Graph {
+/// Inputs are `sinusoid`, `class_labels` (class models), `noise`, `coefficients`; when it remembers `memory`, the coefficients of
+/// that; when a part is known `known`, the picture and behind it the mask; and when guided `guidance`, the scale w. A guided
+/// step evaluates every image twice in one batch of 2N: `sinusoid` and `class_labels` then have 2N rows, those with the class
+/// first, then those with the null class. Outputs are `x` and `eps`, the prediction after guidance.
+pub fn sampling_step(config: &UnetConfig, shape: Shape, of: Sampling) -> Graph {
     let mut g = Graph::new();
     let x = g.state("x", shape);
-    let eps = if guided {
+    let eps = if of.guided {
         let twice = g.repeat_images(x, 2);
         let both = predict(&mut g, config, twice);
         let w = g.input("guidance", Shape::SCALAR);
@@ -42,8 +54,15 @@ pub fn sampling_step(config: &UnetConfig, shape: Shape, guided: bool) -> Graph {
         predict(&mut g, config, x)
     };
     let noise = g.input("noise", shape);
-    let coefficients = g.input("coefficients", Shape::vector(REVERSE_STEP_COEFFICIENTS));
-    let next = g.reverse_step(x, eps, noise, coefficients);
+    let coefficients = g.input("coefficients", Shape::vector(MOVE_COEFFICIENTS));
+    let slots = of.remembers.then(|| g.state("slots", shape.with_n(SLOTS * shape.n())));
+    let known = of.known.then(|| g.input("known", shape.with_n(2 * shape.n())));
+    let next = g.move_x([x, eps, noise, coefficients], slots, known);
+    if let Some(slots) = slots {
+        let memory = g.input("memory", Shape::vector(REMEMBER_COEFFICIENTS));
+        let remembered = g.remember(x, eps, slots, memory);
+        g.assign(slots, remembered);
+    }
     g.assign(x, next);
     g.output("x", next);
     g.output("eps", eps);

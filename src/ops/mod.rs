@@ -15,18 +15,20 @@ mod guidance;
 mod linear;
 mod mae;
 mod mse;
+mod r#move;
 mod noised;
 mod optimizer;
 mod qkv;
+mod remember;
 mod resample;
-mod reverse_step;
 mod scale;
 mod silu;
 mod sums;
 
 pub use conv2d::Conv2dShape;
 pub use fuse::fuse;
-pub use reverse_step::REVERSE_STEP_COEFFICIENTS;
+pub use r#move::{MOVE_COEFFICIENTS, SLOTS};
+pub use remember::REMEMBER_COEFFICIENTS;
 
 /// The answer of a gradient op to the question for its own gradient.
 fn second_derivative(name: &str) -> ! {

@@ -306,8 +306,15 @@ pub fn all() -> Vec<Case> {
     for x in [s(2, 3, 5, 3), s(3, 5, 11, 6)] {
         let w = (Shape::SCALAR, Given(&[2.5]));
         r.row("guidance", &[(x.with_n(2 * x.n()), Data), w], |g, l| g.guidance(l[0], l[1]));
-        let k = (Shape::vector(9), Given(&[1.2, -0.7, 0.9, 0.4, 0.8, 0.3, 0.6, -0.5, 0.2]));
-        r.row("reverse_step", &[(x, Data), (x, Data), (x, Data), k], |g, l| g.reverse_step(l[0], l[1], l[2], l[3]));
+        let k = (Shape::vector(16), Given(&MOVE));
+        let (slots, known) = ((x.with_n(3 * x.n()), Data), (x.with_n(2 * x.n()), Data));
+        let move_x = |g: &mut Graph, l: &[Id], slots, known| g.move_x([l[0], l[1], l[2], l[3]], slots, known);
+        r.row("move", &[(x, Data), (x, Data), (x, Data), k], |g, l| move_x(g, l, None, None));
+        r.row("move", &[(x, Data), (x, Data), (x, Data), k, slots], |g, l| move_x(g, l, Some(l[4]), None));
+        r.row("move", &[(x, Data), (x, Data), (x, Data), k, known], |g, l| move_x(g, l, None, Some(l[4])));
+        r.row("move", &[(x, Data), (x, Data), (x, Data), k, slots, known], |g, l| move_x(g, l, Some(l[4]), Some(l[5])));
+        let k = (Shape::vector(32), Given(&REMEMBER));
+        r.row("remember", &[(x, Data), (x, Data), slots, k], |g, l| g.remember(l[0], l[1], l[2], l[3]));
         let rate = (Shape::SCALAR, Given(&[0.3]));
         r.row("lerp", &[(x, Data), (x, Data), rate], |g, l| g.lerp(l[0], l[1], l[2]));
         r.row("lerp_square", &[(x, Data), (x, Data), rate], |g, l| g.lerp_square(l[0], l[1], l[2]));
