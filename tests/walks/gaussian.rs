@@ -110,7 +110,8 @@ impl Run<'_> {
             let mut start = zero.clone();
             start[pixel] = 1.0;
             add(1, self.end(&start, None));
-            (0..self.walk.moves.len()).for_each(|at| add(2, self.end(&zero, Some((at, pixel)))));
+            let drawn = (0..self.walk.moves.len()).filter(|&at| self.walk.moves[at].draws(!self.mask.is_empty()));
+            drawn.for_each(|at| add(2, self.end(&zero, Some((at, pixel)))));
         }
         law
     }

@@ -103,9 +103,10 @@ fn more_steps_help_by_the_order() {
         let walk = rule.edit(&schedule, &config(steps, Spacing::Trailing), 0.5).unwrap();
         (end_of_one(&schedule, &walk, data) - data.s / data.d(walk.level).sqrt()).abs()
     };
-    for (rule, factor) in [(&DDIM, 1.8), (&IPNDM, 1.8), (&DPM_SOLVER, 2.0)] {
-        let errors = [5, 10, 20, 40].map(|steps| error(rule, steps));
-        assert!(errors.windows(2).all(|pair| pair[0] > factor * pair[1]), "{}: {errors:?}", rule.title);
+    // Over three halvings of the step; an error may pass through 0 on the way.
+    for (rule, factor) in [(&DDIM, 6.0), (&DPM_SOLVER, 25.0), (&IPNDM, 15.0)] {
+        let [few, many] = [5, 40].map(|steps| error(rule, steps));
+        assert!(few > factor * many, "{}: {few} {many}", rule.title);
     }
     assert!(error(&IPNDM, 10) < 0.2 * error(&DDIM, 10));
 }

@@ -118,8 +118,7 @@ fn recursion(schedule: &Schedule, list: &[usize], again: Resampling, eta: f64, r
             (mean, variance) = (kept.sqrt() * mean, kept * variance + 1.0 - kept);
         }
         // Where it now stands, the known pixel is drawn anew.
-        let now = if step < above { level(step) } else { level(step) };
-        known = [now.sqrt() * KNOWN, 1.0 - now];
+        known = [level(step).sqrt() * KNOWN, 1.0 - level(step)];
         above = step;
     }
     [mean, variance]
