@@ -11,16 +11,19 @@
 //! | DPM-Solver++ | Lu et al.: DPM-Solver++, 2022, arXiv 2211.01095 |
 //!
 //! A *timestep* is 0…T−1, as in diffusers' files; the paper's t is one more. Reading order: [`schedule`] (how much noise),
-//! [`forward`] (adding it), [`posterior`] (what taking it away means), [`sampler`] (doing so), [`objective`] (learning to).
+//! [`forward`] (adding it), [`posterior`] (what taking it away means), [`sampler`] (doing so), [`walk`] (going anywhere),
+//! [`objective`] (learning to).
 
 pub mod forward;
 pub mod objective;
 pub mod posterior;
 pub mod sampler;
 pub mod schedule;
+pub mod walk;
 
 pub use sampler::{Convention, Prediction, Sampler, SamplerConfig, SamplerKind, Spacing, StepCoefficients, Variance};
 pub use schedule::{BetaSchedule, Schedule};
+pub use walk::Walk;
 
 use std::ops::{Add, Mul, Sub};
 
@@ -83,6 +86,25 @@ pub enum DiffusionError {
         /// T.
         count: usize,
     },
+    /// A strength outside [0, 1].
+    #[error("strength must be between 0 and 1, found {0}")]
+    Strength(f64),
+    /// Steps that cannot be walked again.
+    #[error("the jump's length and the number of samples must be at least 1, found {jump_length} and {jump_n_sample}")]
+    Resampling {
+        /// The length asked for.
+        jump_length: usize,
+        /// The number asked for.
+        jump_n_sample: usize,
+    },
+    /// Going back up with a rule that looks back.
+    #[error("{0} remembers the steps before and cannot take some of them again; use DDPM or DDIM")]
+    Memory(&'static str),
+    /// An inversion from x_0 by a network that predicts x_0.
+    #[error(
+        "a network that predicts x_0 itself says nothing about the noise of a picture without any, so it cannot be inverted"
+    )]
+    Inversion,
     /// Two sampling steps would fall on one timestep.
     #[error("{steps} steps with {spacing} spacing visit timestep {timestep} twice; take fewer steps")]
     Repeated {

@@ -193,12 +193,7 @@ impl Sampler {
     /// Steps outside 1…T, η outside [0, 1], a clip range that is not positive and finite, an offset that leaves the
     /// schedule, or more steps than the spacing has timesteps for.
     pub fn new(schedule: &Schedule, config: &SamplerConfig) -> Result<Self, DiffusionError> {
-        if !(0.0..=1.0).contains(&config.eta) {
-            return Err(DiffusionError::Eta(config.eta));
-        }
-        if let Some(clip) = config.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
-            return Err(DiffusionError::Clip(clip));
-        }
+        check(config)?;
         let timesteps = timesteps(schedule.timesteps(), config)?;
         let steps = match config.kind {
             SamplerKind::Ddpm => ddpm(schedule, config, &timesteps),
@@ -219,17 +214,33 @@ impl Sampler {
     }
 }
 
+/// Refuses an η or a clip range that nothing can be done with.
+pub(super) fn check(config: &SamplerConfig) -> Result<(), DiffusionError> {
+    if !(0.0..=1.0).contains(&config.eta) {
+        return Err(DiffusionError::Eta(config.eta));
+    }
+    match config.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
+        Some(clip) => Err(DiffusionError::Clip(clip)),
+        None => Ok(()),
+    }
+}
+
 /// The timesteps a sampler visits, falling, each within 0…`count`−1, as diffusers' `set_timesteps` gives them. DPM-Solver++
 /// spreads n + 1 points and drops the last, except with trailing spacing.
 ///
 /// # Errors
 /// As [`Sampler::new`], η and clip aside.
 pub fn timesteps(count: usize, config: &SamplerConfig) -> Result<Vec<usize>, DiffusionError> {
+    spread(count, config, usize::from(config.kind == SamplerKind::DpmSolverPp2M))
+}
+
+/// n timesteps, the first of n and `extra` points, except with trailing spacing.
+pub(super) fn spread(count: usize, config: &SamplerConfig, extra: usize) -> Result<Vec<usize>, DiffusionError> {
     let n = config.steps;
     if !(1..=count).contains(&n) {
         return Err(DiffusionError::Steps { found: n, max: count });
     }
-    let points = if config.kind == SamplerKind::DpmSolverPp2M { n + 1 } else { n };
+    let points = n + extra;
     let offset = if config.spacing == Spacing::Leading { config.steps_offset } else { 0 };
     let mut list: Vec<usize> = match config.spacing {
         // (np.arange(points) * (T // points))[::-1] + steps_offset

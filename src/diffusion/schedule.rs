@@ -59,6 +59,20 @@ impl Schedule {
         Self::new(BetaSchedule::Linear, timesteps, low * scale, high * scale)
     }
 
+    /// The schedule of these ᾱ as they are, not rounded to f32.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn from_alpha_bars(alpha_bar: Vec<f64>) -> Result<Self, DiffusionError> {
+        if !(1..=Self::MAX_TIMESTEPS).contains(&alpha_bar.len()) {
+            return Err(DiffusionError::Timesteps { found: alpha_bar.len(), max: Self::MAX_TIMESTEPS });
+        }
+        check_falling(&alpha_bar)?;
+        let above = [1.0].into_iter().chain(alpha_bar.iter().copied());
+        let alpha: Vec<f64> = alpha_bar.iter().zip(above).map(|(here, above)| here / above).collect();
+        Ok(Self { beta: alpha.iter().map(|alpha| 1.0 - alpha).collect(), alpha, alpha_bar })
+    }
+
     fn from_betas(beta: Vec<f32>) -> Result<Self, DiffusionError> {
         let alpha: Vec<f32> = beta.iter().map(|&beta| 1.0 - beta).collect();
         let mut product = 1.0;
@@ -67,13 +81,7 @@ impl Schedule {
             f64::from(product as f32)
         });
         let alpha_bar: Vec<f64> = alpha_bar.collect();
-        let mut above = 1.0;
-        for (timestep, &value) in alpha_bar.iter().enumerate() {
-            if !(0.0 < value && value < above) {
-                return Err(DiffusionError::AlphaBar { timestep, value });
-            }
-            above = value;
-        }
+        check_falling(&alpha_bar)?;
         let widen = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
         Ok(Self { beta: widen(beta), alpha: widen(alpha), alpha_bar })
     }
@@ -151,6 +159,18 @@ impl Schedule {
     pub fn snr(&self, t: usize) -> f64 {
         self.alpha_bar(t) / (1.0 - self.alpha_bar(t))
     }
+}
+
+/// Refuses an ᾱ that does not fall strictly between 1 and 0.
+fn check_falling(alpha_bar: &[f64]) -> Result<(), DiffusionError> {
+    let mut above = 1.0;
+    for (timestep, &value) in alpha_bar.iter().enumerate() {
+        if !(0.0 < value && value < above) {
+            return Err(DiffusionError::AlphaBar { timestep, value });
+        }
+        above = value;
+    }
+    Ok(())
 }
 
 /// `torch.linspace(start, end, n, dtype=float32)`: from both ends towards the middle, with one rounding each.

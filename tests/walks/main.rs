@@ -1,0 +1,16 @@
+//! Walks against exact laws on Gaussian data, in f64 and without drawing a sample.
+//!
+//! For data N(μ, s²) the best prediction is linear in x, and so is every move: a whole walk is an offset and gains of what goes
+//! in. Feeding 0 and then one unit at a time finds them. ᾱ of the noisier level is a, of the cleaner b; D(ᾱ) = ᾱ·s² + 1 − ᾱ is
+//! the variance of x there, and θ(ᾱ) = atan2(√(1−ᾱ), s·√ᾱ).
+#![cfg(not(target_arch = "wasm32"))]
+
+mod device;
+mod editing;
+mod gaussian;
+mod guidance;
+mod inversion;
+mod multistep;
+mod repaint;
+mod same;
+mod words;
