@@ -1,5 +1,5 @@
-// x̂_0 = clamp(p_x·x + p_m·m, ±clip), ε̂ = e_x·x + e_m·m, out = a·x̂_0 + b·ε̂ + c·x + d·y + s·z; where the mask is ½ or more it is
-// the known picture and its share of z: one move of any walk, with m the output of the network.
+// x̂_0 = clamp(p_x·x + p_m·m, ±clip), ε̂ = e_x·x + e_m·m, out = a·x̂_0 + b·ε̂ + c·x + d·y + s·z; where the mask is ½ or
+// more it is the known picture and its share of z: one move of any walk, with m the output of the network.
 // Dispatch: one invocation per vec4 of out, 64 in a workgroup.
 
 struct Params {
@@ -13,8 +13,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> m: array<vec4<f32>>; // [N, H, W, C]
 @group(0) @binding(3) var<storage, read> z: array<vec4<f32>>; // [N, H, W, C]
 @group(0) @binding(4) var<storage, read> coefficients: array<vec4<f32>>; // [1, 1, 1, 16], as they stand in main
-@group(0) @binding(5) var<storage, read> y: array<vec4<f32>>; // [3·N, H, W, C], or anything without slots
-@group(0) @binding(6) var<storage, read> known: array<vec4<f32>>; // picture and mask [2·N, H, W, C], or anything without
+@group(0) @binding(5) var<storage, read> y: array<vec4<f32>>; // [3·N, H, W, C] or anything
+@group(0) @binding(6) var<storage, read> known: array<vec4<f32>>; // [2·N, H, W, C] or anything
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // [N, H, W, C]
 
 @compute @workgroup_size(64)

@@ -1,5 +1,5 @@
-// x̂_0 = clamp(p_x·x + p_m·m, ±clip), ε̂ = e_x·x + e_m·m, and for each slot out_k = a·x̂_0 + b·ε̂ + c·x + d·y: what a walk
-// remembers for its next moves, with m the output of the network.
+// x̂_0 = clamp(p_x·x + p_m·m, ±clip), ε̂ = e_x·x + e_m·m, and for each slot a·x̂_0 + b·ε̂ + c·x + d·y:
+// what a walk remembers for its next moves, with m the output of the network.
 // Dispatch: one invocation per vec4 of x, 64 in a workgroup.
 
 struct Params {

@@ -5,7 +5,7 @@ use crate::engine::cpu::interpret;
 use crate::engine::{Engine, EngineError};
 use crate::graph::{Graph, Id, NodeKind};
 use crate::model::config::UnetConfig;
-use crate::model::step::{prediction, sampling_step};
+use crate::model::step::{Sampling, prediction, sampling_step};
 use crate::model::unet::sinusoid;
 use crate::model::{config::BlockType, init::initialise};
 use crate::rng::Rng;
@@ -138,7 +138,12 @@ pub async fn check_ops(engine: &Engine) -> Result<Vec<OpReport>, EngineError> {
     let shape = Shape::new(2, 8, 8, 3);
     let mut found = BTreeMap::new();
     let mut reports: BTreeMap<String, OpReport> = BTreeMap::new();
-    let steps = || [training_step(&net(), shape, true), sampling_step(&net(), shape, true)];
+    let steps = || {
+        [
+            training_step(&net(), shape, true),
+            sampling_step(&net(), shape, Sampling { guided: true, remembers: true, known: true }),
+        ]
+    };
     let plain = steps().into_iter().chain([rest(shape)]).map(|graph| (graph, false));
     for (graph, tiled) in plain.chain(steps().map(|graph| (graph, true))) {
         let graph = with_results(graph, tiled, &mut found);

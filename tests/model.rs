@@ -4,7 +4,8 @@
 mod support;
 
 use noisette::checkpoint::{self, SchedulerConfig, TensorFile};
-use noisette::diffusion::{Prediction, Sampler, SamplerKind};
+use noisette::diffusion::walk::Walk;
+use noisette::diffusion::{Prediction, SamplerKind};
 use noisette::engine::{Engine, Program};
 use noisette::graph::Graph;
 use noisette::model::step::prediction;
@@ -286,16 +287,16 @@ fn scheduler_trajectories_are_diffusers() {
             let shape = Shape::new(extents[0], extents[2], extents[3], extents[1]);
             let config = sampler_config(&scheduler, scheduler.kind, steps, eta);
             let schedule = scheduler.schedule().expect("a schedule");
-            let sampler = Sampler::new(&schedule, &config).expect("a sampler");
-            assert_eq!(sampler.timesteps(), integers(&file, &format!("{name}.timesteps")), "{name}");
+            let walk = Walk::new(&schedule, &config).expect("a walk");
+            assert_eq!(walk.timesteps(), integers(&file, &format!("{name}.timesteps")), "{name}");
 
             let mut g = Graph::new();
             let [x, output, noise] = ["x", "output", "noise"].map(|leaf| match leaf {
                 "x" => g.state(leaf, shape),
                 _ => g.input(leaf, shape),
             });
-            let coefficients = g.input("coefficients", Shape::vector(9));
-            let next = g.reverse_step(x, output, noise, coefficients);
+            let coefficients = g.input("coefficients", Shape::vector(16));
+            let next = g.move_x([x, output, noise, coefficients], None, None);
             g.assign(x, next);
             let mut program = engine.compile(&g).expect("the graph compiles");
 
@@ -307,7 +308,8 @@ fn scheduler_trajectories_are_diffusers() {
             let (_, expected) = file.f32(&format!("{name}.x"), 5).expect("the states");
             assert_eq!(expected.len(), kept.len() * shape.len());
             let tolerance = if scheduler.kind == SamplerKind::Ddim { 1e-5 } else { 2e-4 };
-            for (i, step) in sampler.steps().iter().enumerate() {
+            assert!(!walk.looks_back(), "{name}");
+            for (i, step) in walk.moves.iter().enumerate() {
                 let alpha_bar = schedule.alpha_bar(step.timestep);
                 let answer = gaussian_model(&state, shape, alpha_bar, scheduler.prediction_type);
                 write(&mut program, "output", &nchw_to_nhwc(&answer, shape));

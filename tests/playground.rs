@@ -4,7 +4,8 @@
 mod support;
 
 use noisette::checkpoint::{Checkpoint, read_dir, read_tensors};
-use noisette::diffusion::{Sampler, SamplerKind};
+use noisette::diffusion::SamplerKind;
+use noisette::diffusion::walk::{Inputs, SLOTS, Walk};
 use noisette::engine::Engine;
 use noisette::playground::{Frame, Noise, Session, Settings, sampler_config, start_noise};
 use noisette::tensor::{nchw_to_nhwc, nhwc_to_nchw};
@@ -151,13 +152,14 @@ fn dpm_solver_remembers_one_step() {
     session.start(&settings, Noise::Seed(2)).expect("a run");
     let mut x = session.x().expect("a run in progress").to_vec();
     let frames = frames(&mut session);
-    let sampler = Sampler::new(session.schedule(), &settings.sampler).expect("a sampler");
-    assert!(sampler.steps().iter().any(|step| step.d != 0.0), "the case has a step of second order");
-    let mut x0 = vec![0.0; x.len()];
-    for (step, frame) in sampler.steps().iter().zip(&frames) {
+    let walk = Walk::new(session.schedule(), &settings.sampler).expect("a walk");
+    assert!(walk.looks_back(), "the case has a step of second order");
+    let mut slots = vec![0.0; SLOTS * x.len()];
+    for (step, frame) in walk.moves.iter().zip(&frames) {
         let predicted = block_on(session.predict(&x, step.timestep, Some(4))).expect("a prediction");
         let mut next = vec![0.0; x.len()];
-        step.apply(&x, &predicted.epsilon, &[], &mut x0, &mut next);
+        let inputs = Inputs { x: &x, output: &predicted.epsilon, noise: &[], known: &[], mask: &[] };
+        step.apply(inputs, &mut slots, &mut next);
         compare::close(&frame.x, &f64s(&next), 1e-5).unwrap_or_else(|why| panic!("step {}: {why}", frame.step));
         x = next;
     }

@@ -7,7 +7,7 @@ use noisette::engine::{Engine, EngineError, Program, Weights};
 use noisette::graph::Graph;
 use noisette::model::config::UnetConfig;
 use noisette::model::init::initialise;
-use noisette::model::step::{prediction, sampling_step};
+use noisette::model::step::{Sampling, prediction, sampling_step};
 use noisette::model::unet::sinusoid;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -51,8 +51,11 @@ fn a_predictor_and_samplers_of_two_sizes_count_the_model_once() {
         let specs = graph(1).parameters();
         let values = initialise(&graph(1), 0);
         let weights = engine.load(&specs, &values).expect("small weights");
-        let graphs =
-            [graph(1), sampling_step(&config, IMAGE.with_n(2), true), sampling_step(&config, IMAGE.with_n(5), false)];
+        let graphs = [
+            graph(1),
+            sampling_step(&config, IMAGE.with_n(2), Sampling { guided: true, ..Sampling::default() }),
+            sampling_step(&config, IMAGE.with_n(5), Sampling { remembers: true, ..Sampling::default() }),
+        ];
         let programs = graphs.each_ref().map(|graph| engine.compile_with(graph, &weights).expect("a small net"));
         let bytes = 4 * values.iter().map(Vec::len).sum::<usize>();
         // Padded or packed it is more, but never two models.

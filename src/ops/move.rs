@@ -100,12 +100,7 @@ impl Op for Move {
 impl Graph {
     /// x' from x, the network's output, noise and [`MOVE_COEFFICIENTS`] numbers; with `slots` `[3·N, H, W, C]` that are
     /// remembered, and with a known picture and a mask behind it, `[2·N, H, W, C]`, which is kept where the mask is ½ or more.
-    pub fn move_x(
-        &mut self,
-        [x, output, noise, coefficients]: [Id; 4],
-        slots: Option<Id>,
-        known: Option<Id>,
-    ) -> Id {
+    pub fn move_x(&mut self, [x, output, noise, coefficients]: [Id; 4], slots: Option<Id>, known: Option<Id>) -> Id {
         let op = Move { slots: slots.is_some(), known: known.is_some() };
         let inputs: Vec<Id> = [x, output, noise, coefficients].into_iter().chain(slots).chain(known).collect();
         self.apply(op, &inputs)

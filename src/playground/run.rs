@@ -3,17 +3,16 @@
 use super::noise::draw_part;
 use super::session::Key;
 use super::{Frame, Noise, PlaygroundError, Settings, check_length, image_shape, label_of};
-use crate::diffusion::{Sampler, SamplerKind, Schedule, StepCoefficients};
+use crate::diffusion::Schedule;
+use crate::diffusion::walk::{Inputs, Move, Rule, SLOTS};
 use crate::engine::{Program, Started};
 use crate::model::config::UnetConfig;
+use crate::model::step::Sampling;
 use crate::model::unet;
 use crate::rng::Rng;
 use crate::tensor::Shape;
 use std::collections::VecDeque;
 use std::ops::Range;
-
-/// Stands for "not clipped" on the device, where infinity is not a number to rely on.
-const UNCLIPPED: f32 = 1e30;
 
 /// A sampling run: what to do, how far it has come, and where it stands.
 #[derive(Clone, Debug)]
@@ -22,17 +21,18 @@ pub(super) struct Run {
     labels: Vec<f32>,
     /// The label that means none, where guidance asks for both predictions.
     pub guided: Option<f32>,
-    guidance: f32,
-    kind: SamplerKind,
-    pub steps: Vec<StepCoefficients>,
+    pub steps: Vec<Move>,
+    /// Whether anything is remembered from step to step.
+    pub remembers: bool,
     /// Steps done.
     pub position: usize,
     /// Images of the current step already computed, and their new x and x̂_0 behind those of the step before.
     pub images_done: usize,
     pub x: Vec<f32>,
-    x0: Vec<f32>,
     pub next_x: Vec<f32>,
     pub next_x0: Vec<f32>,
+    /// What is remembered of each image, its three slots one after the other; nothing where nothing is.
+    slots: Vec<f32>,
     rng: Rng,
     /// Which of the drawn images are computed here, and how many are drawn.
     part: Range<usize>,
@@ -75,10 +75,16 @@ impl Run {
             }
             _ => None,
         };
-        let steps = Sampler::new(schedule, &settings.sampler)?.steps().to_vec();
-        if position > steps.len() {
-            return Err(PlaygroundError::Position { found: position, steps: steps.len() });
+        let rule = Rule::of(settings.sampler.kind);
+        let mut walk = rule.walk(schedule, &settings.sampler)?;
+        if position > walk.moves.len() {
+            return Err(PlaygroundError::Position { found: position, steps: walk.moves.len() });
         }
+        let remembers = walk.looks_back();
+        // What was remembered is gone: the rest begins anew.
+        walk.moves.truncate(position);
+        walk.moves.extend(rule.walk_after(schedule, &settings.sampler, position)?.moves);
+        let steps = walk.guided(settings.guidance, ..).moves;
         let image = image_shape(config);
         let shape = image.with_n(part.len());
         let (seed, x, given) = match noise {
@@ -97,31 +103,26 @@ impl Run {
         } else {
             // What the steps before this one have drawn.
             let mut skipped = vec![0.0; whole * image.len()];
-            steps[..position].iter().filter(|step| step.s != 0.0).for_each(|_| rng.fill_normal(&mut skipped));
+            steps[..position].iter().filter(|step| step.draws(false)).for_each(|_| rng.fill_normal(&mut skipped));
         }
         let zeros = vec![0.0; shape.len()];
-        let mut run = Self {
+        Ok(Self {
             labels,
             guided,
-            guidance: settings.guidance as f32,
-            kind: settings.sampler.kind,
             steps,
+            remembers,
             position,
             images_done: 0,
             x,
-            x0: zeros.clone(),
             next_x: zeros.clone(),
             next_x0: zeros,
+            slots: vec![0.0; if remembers { SLOTS * shape.len() } else { 0 }],
             rng,
             part,
             whole,
             given,
             noise: VecDeque::new(),
-        };
-        if position > 0 && run.kind == SamplerKind::DpmSolverPp2M {
-            run.forget_history();
-        }
-        Ok(run)
+        })
     }
 
     pub fn count(&self, image: Shape) -> usize {
@@ -131,29 +132,15 @@ impl Run {
     /// The programs this run needs: whole batches, and what remains.
     pub fn keys(&self, image: Shape, images_at_once: usize) -> [Key; 2] {
         let count = self.count(image);
-        [images_at_once.min(count), count % images_at_once].map(|n| (n, self.guided.is_some()))
+        [images_at_once.min(count), count % images_at_once].map(|n| (n, self.sampling()))
     }
 
-    /// Without the previous x̂_0, the next step of DPM-Solver++ weighs this one's as much as both together.
-    fn forget_history(&mut self) {
-        if let Some(step) = self.steps.get_mut(self.position) {
-            step.a += step.d;
-            step.d = 0.0;
-        }
+    /// What its steps consist of.
+    pub fn sampling(&self) -> Sampling {
+        Sampling { guided: self.guided.is_some(), remembers: self.remembers, known: false }
     }
 
-    /// How many steps can be started from step `from` on, at most `most`: a step that looks back at x̂_0 waits for the one
-    /// before it.
-    pub fn startable(&self, from: usize, most: usize) -> usize {
-        let free = |step: &&StepCoefficients| step.d == 0.0;
-        let rest = &self.steps[from..];
-        match rest.first() {
-            Some(step) if step.d != 0.0 => usize::from(from == self.position),
-            _ => rest.iter().take(most.max(1)).take_while(free).count(),
-        }
-    }
-
-    /// Writes what does not change from step to step, and x.
+    /// Writes what does not change from step to step, x and what is remembered.
     pub fn write(
         &self,
         program: &mut Program,
@@ -161,14 +148,15 @@ impl Run {
         count: usize,
         image: Shape,
     ) -> Result<(), PlaygroundError> {
-        program.write("x", &self.x[first * image.len()..(first + count) * image.len()])?;
+        let range = first * image.len()..(first + count) * image.len();
+        program.write("x", &self.x[range.clone()])?;
         if !self.labels.is_empty() {
             let mut labels = self.labels[first..first + count].to_vec();
             labels.extend(self.guided.iter().flat_map(|&null| vec![null; count]));
             program.write("class_labels", &labels)?;
         }
-        if self.guided.is_some() {
-            program.write("guidance", &[self.guidance])?;
+        if self.remembers {
+            program.write("slots", &self.slots_of(&range))?;
         }
         Ok(())
     }
@@ -184,46 +172,66 @@ impl Run {
     ) -> Result<Started, PlaygroundError> {
         let rows = range.len() / image.len() * if self.guided.is_some() { 2 } else { 1 };
         self.draw(steps.end, image);
-        let inputs = |i: usize| {
-            let step = self.steps[i];
-            let noise = if step.d != 0.0 { &self.x0 } else { &self.noise[i - self.position] };
+        let mut leaves = vec!["noise", "coefficients", "sinusoid"];
+        leaves.extend(self.guided.map(|_| "guidance"));
+        leaves.extend(self.remembers.then_some("memory"));
+        let values = |i: usize| {
+            let step = &self.steps[i];
             let sinusoid = unet::sinusoid(config, &vec![step.timestep as f32; rows]);
-            (&noise[range.clone()], coefficients(&step), sinusoid)
+            let mut values =
+                vec![self.noise[i - self.position][range.clone()].to_vec(), step.packed().to_vec(), sinusoid];
+            values.extend(self.guided.map(|_| vec![step.guidance as f32]));
+            values.extend(self.remembers.then(|| step.packed_memory().to_vec()));
+            values
         };
-        let inputs: Vec<_> = steps.map(inputs).collect();
-        let runs: Vec<Vec<&[f32]>> = inputs.iter().map(|(z, c, s)| vec![*z, c.as_slice(), s.as_slice()]).collect();
-        Ok(program.start(&["noise", "coefficients", "sinusoid"], &runs, &["x", "eps"])?)
+        let values: Vec<_> = steps.map(values).collect();
+        let runs: Vec<Vec<&[f32]>> = values.iter().map(|run| run.iter().map(Vec::as_slice).collect()).collect();
+        Ok(program.start(&leaves, &runs, &["x", "eps"])?)
     }
 
-    /// Draws the noise of the steps before `end`. DPM-Solver++ draws none; it adds the previous x̂_0 where others add noise.
+    /// Draws the noise of the steps before `end`.
     fn draw(&mut self, end: usize, image: Shape) {
         for i in self.position + self.noise.len()..end {
             let step = self.steps[i];
             self.noise.push_back(match &self.given {
-                _ if step.d != 0.0 => Vec::new(),
                 Some(given) => given[i].clone(),
-                None if step.s != 0.0 => draw_part(&mut self.rng, image.with_n(self.whole), &self.part),
+                None if step.draws(false) => draw_part(&mut self.rng, image.with_n(self.whole), &self.part),
                 None => vec![0.0; self.x.len()],
             });
         }
     }
 
+    /// Takes in the results of the current step for the images whose values are in `range`: x', and the network's output, of which
+    /// follow x̂_0 and what is remembered.
+    pub fn take(&mut self, range: Range<usize>, next: &[f32], output: &[f32]) {
+        let step = self.steps[self.position];
+        let x = &self.x[range.clone()];
+        for ((x0, &x), &output) in self.next_x0[range.clone()].iter_mut().zip(x).zip(output) {
+            *x0 = step.x0(x, output);
+        }
+        if self.remembers {
+            let (mut slots, mut unused) = (self.slots_of(&range), vec![0.0; range.len()]);
+            let noise = &self.noise[0][range.clone()];
+            step.apply(Inputs { x, output, noise, known: &[], mask: &[] }, &mut slots, &mut unused);
+            let all = self.slots.chunks_exact_mut(self.x.len());
+            for (to, from) in all.zip(slots.chunks_exact(range.len())) {
+                to[range.clone()].copy_from_slice(from);
+            }
+        }
+        self.next_x[range].copy_from_slice(next);
+    }
+
+    /// The slots of the images whose values are in `range`, one after the other.
+    fn slots_of(&self, range: &Range<usize>) -> Vec<f32> {
+        self.slots.chunks_exact(self.x.len()).flat_map(|slot| &slot[range.clone()]).copied().collect()
+    }
+
     pub fn finish_step(&mut self) -> Frame {
         std::mem::swap(&mut self.x, &mut self.next_x);
-        std::mem::swap(&mut self.x0, &mut self.next_x0);
         let timestep = self.steps[self.position].timestep;
         self.position += 1;
         self.images_done = 0;
         self.noise.pop_front();
-        Frame { step: self.position, steps: self.steps.len(), timestep, x: self.x.clone(), x0: self.x0.clone() }
+        Frame { step: self.position, steps: self.steps.len(), timestep, x: self.x.clone(), x0: self.next_x0.clone() }
     }
-}
-
-/// The nine numbers of `reverse_step`. Its noise is whatever [`Run::begin`] has put there, so its weight is s or d.
-fn coefficients(step: &StepCoefficients) -> [f32; 9] {
-    let weight = if step.d != 0.0 { step.d } else { step.s };
-    let clip = if step.clip.is_finite() { step.clip as f32 } else { UNCLIPPED };
-    let [p_x, p_m, e_x, e_m] = [step.p_x, step.p_m, step.e_x, step.e_m].map(|v| v as f32);
-    let [a, b, c, weight] = [step.a, step.b, step.c, weight].map(|v| v as f32);
-    [p_x, p_m, clip, e_x, e_m, a, b, c, weight]
 }

@@ -7,7 +7,7 @@ use crate::diffusion::Schedule;
 use crate::diffusion::posterior::Reading;
 use crate::engine::{Ahead, Engine, Program, Started, Weights};
 use crate::model::config::UnetConfig;
-use crate::model::step;
+use crate::model::step::{self, Sampling};
 use crate::tensor::Shape;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -69,8 +69,8 @@ pub struct Predicted {
     pub x0: Vec<f32>,
 }
 
-/// Shape of a sampling program: images at once, and whether each is predicted with and without its class.
-pub(super) type Key = (usize, bool);
+/// A sampling program: images at once, and what a step consists of.
+pub(super) type Key = (usize, Sampling);
 
 /// A model on an engine, and the run in progress.
 pub struct Session {
@@ -260,7 +260,7 @@ impl Session {
         let image = image_shape(config);
         let first = run.images_done;
         let count = self.images_at_once.min(run.count(image) - first);
-        let key = (count, run.guided.is_some());
+        let key = (count, run.sampling());
         if !self.steppers.iter().any(|(k, _)| *k == key) {
             let graph = step::sampling_step(config, image.with_n(count), key.1);
             self.steppers.push((key, self.engine.compile_with(&graph, &self.weights)?));
@@ -275,7 +275,7 @@ impl Session {
         let coming = &mut self.coming;
         while coming.finished.is_empty() && coming.started.len() < ahead.portions.max(1) {
             let from = run.position + coming.steps();
-            let steps = run.startable(from, ahead.runs);
+            let steps = ahead.runs.max(1).min(run.steps.len() - from);
             if steps == 0 {
                 break;
             }
@@ -297,11 +297,7 @@ impl Session {
         };
         let now = run.steps[run.position];
         check_finite(&next, now.timestep)?;
-        let predict =
-            |(&x, &m): (&f32, &f32)| (now.p_x as f32 * x + now.p_m as f32 * m).clamp(-now.clip as f32, now.clip as f32);
-        let x0 = run.x[range.clone()].iter().zip(&output).map(predict);
-        run.next_x0[range.clone()].iter_mut().zip(x0).for_each(|(to, x0)| *to = x0);
-        run.next_x[range].copy_from_slice(&next);
+        run.take(range, &next, &output);
         run.images_done += count;
         let of = run.count(image);
         if run.images_done < of {

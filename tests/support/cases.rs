@@ -56,6 +56,14 @@ enum Fill {
 
 use Fill::{Data, Given, Normal, Positive};
 
+/// Coefficients of a move, each with a weight of its own, and a clip that clips some.
+const MOVE: [f32; 16] = [1.2, -0.7, 0.9, 0.4, 0.8, 0.3, 0.6, -0.5, 0.7, -0.4, 0.2, 0.35, 0.9, 0.45, 0.0, 0.0];
+/// Coefficients of what is remembered, in three slots.
+const REMEMBER: [f32; 32] = [
+    1.2, -0.7, 0.9, 0.4, 0.8, 0.0, 0.0, 0.0, 0.3, 0.6, -0.5, 0.0, 0.7, -0.4, 0.2, 0.0, 0.1, -0.6, 0.9, 0.0, -0.3, 0.8,
+    0.5, 0.0, 0.4, 0.25, -0.15, 0.0, 0.65, 0.55, -0.45, 0.0,
+];
+
 fn s(n: usize, h: usize, w: usize, c: usize) -> Shape {
     Shape::new(n, h, w, c)
 }

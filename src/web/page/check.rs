@@ -203,8 +203,11 @@ impl App {
         report.judge();
         let json = serde_json::to_string_pretty(report).unwrap_or_default();
         dom::set_text("check-json", &json);
-        let wrong =
-            report.ops.iter().filter(|op| !op.what.passed).map(|op| format!("{} on {}", op.what.name, op.engine.title()));
+        let wrong = report
+            .ops
+            .iter()
+            .filter(|op| !op.what.passed)
+            .map(|op| format!("{} on {}", op.what.name, op.engine.title()));
         let times = report.times.iter().filter(|time| !time.what.passed);
         let wrong: Vec<String> = wrong.chain(times.map(|time| format!("ε on {}", time.engine.title()))).collect();
         let stopped = report.engines.iter().find(|of| of.error.is_some() && of.adapter.is_some());
