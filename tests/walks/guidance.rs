@@ -56,16 +56,13 @@ fn an_interval_moves_it_by_its_share() {
                 let plain = walk(rule, schedule, steps);
                 let guided = plain.clone().guided(3.0, (Bound::Included(low), Bound::Included(high)));
                 let mut within = guided.moves.iter().filter(|step| step.guidance == 3.0);
-                let ends = within.next().map(|first| (first, within.last().unwrap_or(first)));
+                let ends = within.next().map(|first| (first, within.next_back().unwrap_or(first)));
                 let share = ends.map_or(0.0, |(first, last)| {
-                    let start = schedule.alpha_bar(first.timestep);
-                    [last.level, start]
-                        .map(|level| NULL.theta(level).cos().powi(power))
-                        .iter()
-                        .fold(0.0, |sum, cos| cos - sum)
+                    let [start, end] =
+                        [schedule.alpha_bar(first.timestep), last.level].map(|level| NULL.theta(level).cos());
+                    end.powi(power) - start.powi(power)
                 });
-                // Of the two cosines the second has been subtracted from the first, and the sign turned.
-                let expected = 2.0 * (CLASS.mu - NULL.mu) * -share;
+                let expected = 2.0 * (CLASS.mu - NULL.mu) * share;
                 let found = end(schedule, &guided, 0.4) - end(schedule, &plain, 0.4);
                 close(found, expected, tolerance, &format!("{} {low} to {high}", rule.title));
             }

@@ -78,7 +78,7 @@ fn each_step_has_its_share() {
                     close(find(Prediction::VPrediction, Asked::Above), pairs().map(v).product(), 1e-11, &name);
                     close(find(Prediction::Epsilon, Asked::Above), pairs().map(epsilon).product(), 1e-11, &name);
                     // The first step up asks above, since there is nothing below.
-                    let first = pairs().last().unwrap();
+                    let first = pairs().next_back().unwrap();
                     let rest: f64 = pairs().take(steps - 1).map(textbook).product();
                     close(find(Prediction::Epsilon, Asked::Below), rest * epsilon(first), 1e-11, &name);
                     close(find(Prediction::VPrediction, Asked::Below), rest * v(first), 1e-11, &name);

@@ -54,7 +54,7 @@ pub fn inversion(schedule: &Schedule, config: &SamplerConfig, asked: Asked) -> R
         let level = schedule.alpha_bar(t);
         let up = |timestep| {
             let next = Mix { x0: level.sqrt(), epsilon: (1.0 - level).sqrt(), ..Mix::ZERO };
-            Move { next, level, ..Move::reading(timestep, Reading::new(config.prediction, from), None) }
+            Move { next, level, ..Move::at(timestep, Reading::new(config.prediction, from), None) }
         };
         match asked {
             Asked::Below => moves.push(up(below.unwrap_or(t))),

@@ -185,7 +185,7 @@ impl Walk {
 
 /// A move at timestep t that reads the output as `config` says and does nothing with it yet.
 fn reading(schedule: &Schedule, config: &SamplerConfig, t: usize) -> Move {
-    Move::reading(t, Reading::new(config.prediction, schedule.alpha_bar(t)), config.clip)
+    Move::at(t, Reading::new(config.prediction, schedule.alpha_bar(t)), config.clip)
 }
 
 /// ᾱ where the move after entry `i` of the list leads: to the next entry, or to x_0 itself.

@@ -102,7 +102,7 @@ pub struct Inputs<'a, T> {
 
 impl Move {
     /// A move at timestep t that reads the output and does nothing with it yet.
-    pub fn reading(timestep: usize, reading: Reading, clip: Option<f64>) -> Self {
+    pub fn at(timestep: usize, reading: Reading, clip: Option<f64>) -> Self {
         let clip = clip.unwrap_or(f64::INFINITY);
         let (next, remember) = (Mix::ZERO, [Mix::ZERO; SLOTS]);
         Self { timestep, guidance: 1.0, reading, clip, next, noise: 0.0, level: 1.0, remember }
