@@ -1,11 +1,15 @@
 //! The two engines behind one interface: compile a graph, write its leaves, run it, read its results.
 
+#[doc(hidden)]
 pub mod cpu;
+#[cfg_attr(not(feature = "gpu"), path = "gpu_absent.rs")]
 pub mod gpu;
 mod memory;
 mod runs;
+#[cfg(feature = "gpu")]
 mod sorting;
 
+pub use cpu::OutOfMemory;
 pub use runs::{Ahead, Started};
 
 use crate::graph::{Graph, Id};

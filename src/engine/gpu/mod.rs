@@ -24,10 +24,15 @@ mod pieces;
 mod program;
 mod replay;
 
+#[doc(hidden)]
 pub use device::Made;
+#[doc(hidden)]
 pub use kernels::KERNELS;
+#[doc(hidden)]
 pub use pieces::in_pieces;
+#[doc(hidden)]
 pub use program::Program;
+#[doc(hidden)]
 pub use replay::Kept;
 
 use crate::graph::Graph;

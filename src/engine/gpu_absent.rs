@@ -1,0 +1,79 @@
+//! What stands for the GPU engine in a library built without the feature `gpu`: nothing can be opened, so nothing can be called.
+
+use super::Cost;
+use crate::graph::{Graph, Id};
+
+/// Why there is no GPU.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GpuError {
+    /// The engine is not part of this build.
+    #[error("there is no GPU engine here: it was built without the feature gpu")]
+    Absent,
+}
+
+/// There is none.
+#[derive(Clone)]
+pub enum Gpu {}
+
+/// There is none.
+pub enum Program {}
+
+/// There are none.
+pub enum Kept {}
+
+impl Gpu {
+    pub(super) async fn open(_allow_software: bool) -> Result<Self, GpuError> {
+        Err(GpuError::Absent)
+    }
+
+    pub(super) fn adapter(&self) -> String {
+        match *self {}
+    }
+
+    pub(super) fn is_software(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn compile(&self, _graph: &Graph) -> Result<Program, GpuError> {
+        match *self {}
+    }
+
+    pub(super) fn compile_tiled(&self, _graph: &Graph) -> Result<Program, GpuError> {
+        match *self {}
+    }
+}
+
+impl Program {
+    pub(super) fn write(&mut self, _leaf: Id, _values: &[f32]) -> Result<(), GpuError> {
+        match *self {}
+    }
+
+    pub(super) fn run(&mut self) -> Result<(), GpuError> {
+        match *self {}
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn run_with(&mut self, _after: impl FnMut(&'static str)) -> Result<(), GpuError> {
+        match *self {}
+    }
+
+    pub(super) async fn read(&mut self, _value: Id) -> Result<Vec<f32>, GpuError> {
+        match *self {}
+    }
+
+    pub(super) fn start(&mut self, _leaves: &[Id], _runs: &[Vec<&[f32]>], _keep: &[Id]) -> Result<Kept, GpuError> {
+        match *self {}
+    }
+
+    pub(super) async fn finish(&mut self, kept: Kept) -> Result<Vec<Vec<Vec<f32>>>, GpuError> {
+        match kept {}
+    }
+
+    pub(super) fn ahead(&self) -> (usize, usize) {
+        match *self {}
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        match *self {}
+    }
+}
