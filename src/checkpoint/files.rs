@@ -157,7 +157,7 @@ pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> 
     CheckpointError::Io { action, path: path.display().to_string(), source }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))] // there is no folder to write to
 mod tests {
     use super::*;
 

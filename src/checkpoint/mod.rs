@@ -3,20 +3,17 @@
 //! `config.json` says which network, `scheduler_config.json` how it was trained, `diffusion_pytorch_model.safetensors`
 //! holds the parameters under PyTorch's names and in PyTorch's layouts. The same files open in diffusers and here.
 
-#[cfg(not(target_arch = "wasm32"))]
 mod files;
-#[cfg(not(target_arch = "wasm32"))]
 mod folder;
 mod layout;
 mod scheduler;
-#[cfg(not(target_arch = "wasm32"))]
 mod shards;
 mod suggested;
 mod tensor_file;
 
-#[cfg(not(target_arch = "wasm32"))]
-pub use files::{check_place, read_dir, read_tensors, remove_leftovers, replace_files, write_dir, write_tensors};
-#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub use files::{check_place, remove_leftovers, replace_files};
+pub use files::{read_dir, read_tensors, write_dir, write_tensors};
 pub use folder::{ModelFolder, read_net};
 pub use layout::{FileParameters, check_parameters, file_shape, load_parameters, store_parameters, to_file, to_graph};
 pub use scheduler::{SCHEDULER_FILE, SchedulerConfig};

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 /// Denoising diffusion (Ho et al. 2020) on your own CPU or GPU: train a model, sample from it, look inside it.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 110)]
+#[command(name = "noisette", version, about, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

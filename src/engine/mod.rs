@@ -1,13 +1,17 @@
 //! The two engines behind one interface: compile a graph, write its leaves, run it, read its results.
 
+#[doc(hidden)]
 pub mod cpu;
 mod description;
+#[cfg_attr(not(feature = "gpu"), path = "gpu_absent.rs")]
 pub mod gpu;
 mod memory;
 mod runs;
+#[cfg(feature = "gpu")]
 mod sorting;
 mod weights;
 
+pub use cpu::OutOfMemory;
 pub use description::{Choice, Description, Kind};
 pub use runs::{Ahead, Started};
 pub use weights::Weights;

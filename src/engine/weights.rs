@@ -128,6 +128,7 @@ fn elsewhere(graph: &Graph) -> EngineError {
 impl Program {
     /// The leaves called `prefix` and a parameter's name, as weights by that name: the parameters of a training step, or their
     /// moving averages. Those that nothing depends on are left out.
+    #[cfg_attr(not(feature = "gpu"), expect(unreachable_code, reason = "then no program is a GPU's"))]
     pub fn weights(&self, prefix: &str, parameters: &[ParamSpec]) -> Weights {
         let leaves = parameters.iter().filter_map(|spec| {
             let is_leaf = |name: &str| name.strip_prefix(prefix) == Some(&spec.name);

@@ -7,6 +7,8 @@
 mod autodiff;
 mod op;
 
+/// The arithmetic that a reference is generic over, see [`reference!`](crate::reference).
+pub use num_traits::Float;
 pub use op::{Add, Dispatch, ElementwiseParams, Fast, Op, Packing, View, WORKGROUP, index};
 
 use crate::tensor::Shape;

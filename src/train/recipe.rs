@@ -8,6 +8,9 @@ use crate::checkpoint::SchedulerConfig;
 use crate::diffusion::{BetaSchedule, Prediction, Schedule};
 use crate::model::config::fields::Fields;
 use crate::model::config::{ConfigError, UnetConfig};
+use crate::model::init::{initialise, start_at_zero};
+use crate::model::step::training_loss;
+use crate::tensor::Shape;
 use serde_json::{Map, Value, json};
 
 /// AdamW's λ where a recipe asks for AdamW and does not say.
@@ -59,6 +62,17 @@ impl Recipe {
     pub fn new(net: UnetConfig) -> Self {
         let (options, scheduler) = (TrainOptions::default(), SchedulerConfig::default());
         Self { options, scheduler, net, sample_every: 500, checkpoint_every: 1000, keep: 3 }
+    }
+
+    /// The parameters of a new network of this recipe, in the order of its graph, which is that of `Trainer::parameters`.
+    pub fn start_values(&self) -> Vec<Vec<f32>> {
+        let [height, width] = self.net.sample_size;
+        let (graph, _) = training_loss(&self.net, Shape::new(1, height, width, self.net.channels), false);
+        let mut values = initialise(&graph, self.options.seed);
+        if self.options.zero_init {
+            start_at_zero(&graph, &mut values);
+        }
+        values
     }
 
     /// Takes over what a run may change on its way, since it does not change the steps taken so far.

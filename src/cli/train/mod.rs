@@ -15,7 +15,6 @@ pub(super) use run_folder::RUN_FILE;
 
 use super::{Failure, open_engine};
 use crate::engine::Choice;
-use crate::model::init::{initialise, start_at_zero};
 use crate::model::step::training_loss;
 use crate::tensor::Shape;
 use crate::train::Trainer;
@@ -105,16 +104,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let (checkpoint, options) = (&folder.checkpoint, folder.recipe.options.clone());
     let config = &checkpoint.config;
     let [h, w] = config.sample_size;
-    let (graph, _) = training_loss(config, Shape::new(1, h, w, config.channels), false);
     let weights = match checkpoint.tensors.is_empty() {
-        true => {
-            let mut weights = initialise(&graph, options.seed);
-            if options.zero_init {
-                start_at_zero(&graph, &mut weights);
-            }
-            weights
+        true => folder.recipe.start_values(),
+        false => {
+            let (graph, _) = training_loss(config, Shape::new(1, h, w, config.channels), false);
+            checkpoint.load_parameters(&graph.parameters())?
         }
-        false => checkpoint.load_parameters(&graph.parameters())?,
     };
     let (schedule, prediction) = (checkpoint.scheduler.schedule()?, checkpoint.scheduler.prediction_type);
     let mut trainer = Trainer::new(&engine, config, schedule, prediction, options, &weights)?;

@@ -26,13 +26,18 @@ mod program;
 mod replay;
 mod weights;
 
+#[doc(hidden)]
 pub use device::Made;
+#[doc(hidden)]
 pub use kernels::KERNELS;
+#[doc(hidden)]
 pub use pieces::in_pieces;
 pub(super) use program::Place;
+#[doc(hidden)]
 pub use program::Program;
+#[doc(hidden)]
 pub use replay::Kept;
-pub use weights::{Weights, bytes};
+pub(super) use weights::{Weights, bytes};
 
 use crate::graph::{Graph, Id};
 use device::Device;

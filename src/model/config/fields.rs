@@ -49,7 +49,7 @@ impl Fields {
             return Err(syntax(format!("it has {} bytes, expected at most {MAX_BYTES}", bytes.len())));
         }
         match json::parse(bytes).map_err(syntax)? {
-            Value::Object(map) => Ok(Self { file, map, problems: Vec::new() }),
+            Value::Object(map) => Ok(Self::of(file, map)),
             other => Err(syntax(format!("found {}, expected an object {{…}}", show(&other)))),
         }
     }

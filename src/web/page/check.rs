@@ -3,6 +3,7 @@
 use super::link::{Link, News};
 use super::reverse::milliseconds;
 use super::{App, Shared, dom};
+use crate::engine::Kind;
 use crate::selftest::{OpReport, TOLERANCE, Timing};
 use crate::web::protocol::{CheckNews, Command, Event};
 use serde::Serialize;
