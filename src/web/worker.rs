@@ -134,7 +134,7 @@ impl Worker {
             Command::Check { engine, config } => {
                 let scope = &self.scope;
                 let tell = |news| post(scope, &Event::Check(news), None);
-                if let Err(message) = super::check::check(&engine, config.as_deref(), tell, || now(scope)).await {
+                if let Err(message) = super::check::check(engine, config.as_deref(), tell, || now(scope)).await {
                     tell(CheckNews::Failed { message });
                 }
             }

@@ -144,7 +144,7 @@ impl App {
         // It may be the one whose message is being handled: let that end first.
         spawn_local(async move { drop(old) });
         self.check.parts = 0;
-        let Some(engine) = ENGINES.get(turn) else { return self.finish_check() };
+        let Some(&engine) = ENGINES.get(turn) else { return self.finish_check() };
         let row =
             EngineReport { engine, adapter: None, software: false, ops_ms: None, memory_bytes: None, error: None };
         self.check.report.engines.push(row);

@@ -324,7 +324,7 @@ impl App {
 
     /// The engine that worked before works again, and goes on with the run if there is one.
     fn come_back(&mut self, former: Former) {
-        let choice = former.opened.0.parse().unwrap_or(Choice::Cpu);
+        let choice = Choice::from(former.opened.0);
         let engine = &mut self.engine;
         (engine.crew, engine.era, engine.opened, engine.choice) =
             (former.crew, former.era, Some(former.opened), choice);
