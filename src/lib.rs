@@ -80,7 +80,7 @@ pub mod web;
 pub use checkpoint::Checkpoint;
 #[cfg(feature = "train")]
 pub use data::Dataset;
-pub use diffusion::{Sampler, Schedule};
+pub use diffusion::{Schedule, Walk};
 pub use engine::{Engine, Weights};
 pub use graph::Graph;
 pub use playground::Session;

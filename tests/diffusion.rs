@@ -2,10 +2,10 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 use noisette::diffusion::posterior::{self, Posterior};
-use noisette::diffusion::sampler::timesteps;
+use noisette::diffusion::walk::{Inputs, Move, Rule, SLOTS, Walk};
 use noisette::diffusion::{
-    BetaSchedule, DiffusionError, Prediction, Sampler, SamplerConfig, SamplerKind, Schedule, Spacing, StepCoefficients,
-    Variance, forward, objective,
+    BetaSchedule, DiffusionError, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing, Variance, forward,
+    objective,
 };
 use noisette::rng::Rng;
 
@@ -13,6 +13,15 @@ fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
     assert!(found.is_finite(), "{what}: {found}");
     let error = (found - expected).abs();
     assert!(error <= tolerance, "{what}: found {found}, expected {expected}, off by {error}");
+}
+
+/// Makes a move, without anything known; `slots` holds what is remembered.
+fn apply(step: &Move, [x, output, noise]: [&[f64]; 3], slots: &mut [f64], out: &mut [f64]) {
+    step.apply(Inputs { x, output, noise, known: &[], mask: &[] }, slots, out);
+}
+
+fn timesteps(count: usize, config: &SamplerConfig) -> Result<Vec<usize>, DiffusionError> {
+    Rule::of(config.kind).timesteps(count, config)
 }
 
 fn usual() -> Schedule {
@@ -274,7 +283,7 @@ fn timestep_spacings_are_those_of_diffusers() {
     for (kind, spacing, steps_offset, expected) in rows {
         let config = SamplerConfig { kind, steps: expected.len(), spacing, steps_offset, ..SamplerConfig::default() };
         assert_eq!(timesteps(1000, &config).unwrap(), expected, "{config:?}");
-        assert_eq!(Sampler::new(&usual(), &config).unwrap().timesteps(), expected);
+        assert_eq!(Walk::new(&usual(), &config).unwrap().timesteps(), expected);
     }
 }
 
@@ -304,7 +313,7 @@ fn every_number_of_steps_has_its_timesteps() {
 #[test]
 fn impossible_samplers_are_refused() {
     let s = usual();
-    let refuse = |config: SamplerConfig| Sampler::new(&s, &config).expect_err(&format!("{config:?}"));
+    let refuse = |config: SamplerConfig| Walk::new(&s, &config).expect_err(&format!("{config:?}"));
     let base = || SamplerConfig { steps: 50, ..SamplerConfig::default() };
     for steps in [0, 1001, usize::MAX] {
         assert_eq!(refuse(SamplerConfig { steps, ..base() }), DiffusionError::Steps { found: steps, max: 1000 });
@@ -319,7 +328,7 @@ fn impossible_samplers_are_refused() {
         let error = refuse(SamplerConfig { steps_offset, ..base() });
         assert!(matches!(error, DiffusionError::Offset { .. } | DiffusionError::Repeated { .. }), "{error}");
     }
-    assert!(Sampler::new(&s, &SamplerConfig { steps_offset: 19, ..base() }).is_ok());
+    assert!(Walk::new(&s, &SamplerConfig { steps_offset: 19, ..base() }).is_ok());
     for spacing in [Spacing::Leading, Spacing::Linspace] {
         let error = refuse(SamplerConfig { kind: SamplerKind::DpmSolverPp2M, steps: 1000, spacing, ..base() });
         assert!(matches!(error, DiffusionError::Repeated { .. }), "{error}");
@@ -332,17 +341,17 @@ fn impossible_samplers_are_refused() {
 
 /// Walks `x` through all steps with `model(x, t)` and noise `z(step, i)`; returns the state after every step.
 fn trajectory(
-    sampler: &Sampler,
+    sampler: &Walk,
     mut x: Vec<f64>,
     model: impl Fn(f64, usize) -> f64,
     z: impl Fn(usize, usize) -> f64,
 ) -> Vec<Vec<f64>> {
-    let (mut x0, n) = (vec![0.0; x.len()], x.len());
-    let walk = sampler.steps().iter().enumerate().map(|(k, step)| {
+    let (mut slots, n) = (vec![0.0; SLOTS * x.len()], x.len());
+    let walk = sampler.moves.iter().enumerate().map(|(k, step)| {
         let output: Vec<f64> = x.iter().map(|&x| model(x, step.timestep)).collect();
         let noise: Vec<f64> = (0..n).map(|i| z(k, i)).collect();
         let mut next = vec![0.0; n];
-        step.apply(&x, &output, &noise, &mut x0, &mut next);
+        apply(step, [&x, &output, &noise], &mut slots, &mut next);
         x.clone_from(&next);
         next
     });
@@ -414,7 +423,7 @@ fn trajectories_are_those_of_diffusers() {
          [[0.866881192, 0.245467201, -0.245467201, -0.866881192], [0.450990617, 0.120388202, -0.120388202, -0.450990617]]),
     ];
     for (kind, config, expected) in rows {
-        let sampler = Sampler::new(&Schedule::new(kind, 1000, 1e-4, 0.02).unwrap(), &config).unwrap();
+        let sampler = Walk::new(&Schedule::new(kind, 1000, 1e-4, 0.02).unwrap(), &config).unwrap();
         let z = |k: usize, i: usize| ((i * 37 + k * 17) % 101) as f64 / 50.0 - 1.0;
         let states = trajectory(&sampler, vec![1.5, 0.5, -0.5, -1.5], |x, _| x / (1.0 + 0.25 * x * x), z);
         for (state, expected) in [&states[config.steps / 2 - 1], &states[config.steps - 1]].into_iter().zip(expected) {
@@ -435,14 +444,14 @@ fn ddim_with_eta_one_is_ddpm_with_the_small_variance() {
     {
         let ddpm = SamplerConfig { steps, clip: None, prediction, ..SamplerConfig::default() };
         let ddim = SamplerConfig { kind: SamplerKind::Ddim, eta: 1.0, ..ddpm.clone() };
-        let (ddpm, ddim) = (Sampler::new(&s, &ddpm).unwrap(), Sampler::new(&s, &ddim).unwrap());
-        assert_eq!(ddpm.steps().len(), steps);
-        for (p, i) in ddpm.steps().iter().zip(ddim.steps()) {
+        let (ddpm, ddim) = (Walk::new(&s, &ddpm).unwrap(), Walk::new(&s, &ddim).unwrap());
+        assert_eq!(ddpm.moves.len(), steps);
+        for (p, i) in ddpm.moves.iter().zip(&ddim.moves) {
             assert_eq!(p.timestep, i.timestep);
             let [x, m, z] = [(); 3].map(|()| rng.normals(7).iter().map(|&v| f64::from(v)).collect::<Vec<f64>>());
-            let (mut a, mut b, mut x0) = ([0.0; 7], [0.0; 7], [0.0; 7]);
-            p.apply(&x, &m, &z, &mut x0, &mut a);
-            i.apply(&x, &m, &z, &mut x0, &mut b);
+            let (mut a, mut b, mut slots) = ([0.0; 7], [0.0; 7], [0.0; SLOTS * 7]);
+            apply(p, [&x, &m, &z], &mut slots, &mut a);
+            apply(i, [&x, &m, &z], &mut slots, &mut b);
             for (a, b) in a.iter().zip(b) {
                 close(*a, b, 1e-10, &format!("timestep {}", p.timestep));
             }
@@ -465,18 +474,18 @@ fn the_last_step_adds_no_noise_and_eta_zero_none_at_all() {
                         variance: *variance,
                         ..SamplerConfig::default()
                     };
-                    let sampler = Sampler::new(&s, &config).unwrap();
-                    let last = sampler.steps().last().unwrap();
+                    let sampler = Walk::new(&s, &config).unwrap();
+                    let last = sampler.moves.last().unwrap();
                     if last.timestep == 0 {
-                        assert_eq!(last.s, 0.0, "{config:?}");
+                        assert_eq!(last.noise, 0.0, "{config:?}");
                         // Without looking at z: nothing, not even NaN, comes through.
                         let mut out = [0.0];
-                        last.apply(&[0.3], &[0.2], &[f64::NAN], &mut [0.0], &mut out);
+                        apply(last, [&[0.3], &[0.2], &[f64::NAN]], &mut [0.0; SLOTS], &mut out);
                         assert!(out[0].is_finite());
-                        last.apply(&[0.3], &[0.2], &[], &mut [0.0], &mut out);
+                        apply(last, [&[0.3], &[0.2], &[]], &mut [0.0; SLOTS], &mut out);
                     }
-                    let quiet = Sampler::new(&s, &SamplerConfig { eta: 0.0, ..config.clone() }).unwrap();
-                    let noisy = quiet.steps().iter().filter(|step| step.s > 0.0).count();
+                    let quiet = Walk::new(&s, &SamplerConfig { eta: 0.0, ..config.clone() }).unwrap();
+                    let noisy = quiet.moves.iter().filter(|step| step.noise > 0.0).count();
                     assert_eq!(noisy > 0, *kind == SamplerKind::Ddpm && sampler.timesteps()[0] > 0, "{config:?}");
                 }
             }
@@ -488,27 +497,23 @@ fn the_last_step_adds_no_noise_and_eta_zero_none_at_all() {
 fn a_step_clips_x0_and_keeps_the_models_epsilon() {
     let s = usual();
     let config = SamplerConfig { kind: SamplerKind::Ddim, steps: 50, clip: Some(0.5), ..SamplerConfig::default() };
-    let step = Sampler::new(&s, &config).unwrap().steps()[10];
+    let step = Walk::new(&s, &config).unwrap().moves[10];
     let (x, epsilon) = ([3.0, -3.0, 0.4], [0.1, -0.2, 0.3]);
-    let (mut x0, mut out) = ([0.0; 3], [0.0; 3]);
-    step.apply(&x, &epsilon, &[], &mut x0, &mut out);
+    let mut out = [0.0; 3];
+    apply(&step, [&x, &epsilon, &[]], &mut [0.0; 3 * SLOTS], &mut out);
+    let x0 = [0, 1, 2].map(|i| step.x0(x[i], epsilon[i]));
     assert_eq!((x0[0], x0[1]), (0.5, -0.5));
     let before = s.alpha_bar(step.timestep - 20);
     for i in 0..3 {
         close(out[i], before.sqrt() * x0[i] + (1.0 - before).sqrt() * epsilon[i], 1e-14, "equation 12");
     }
-    // The same in f32, and from the nine numbers an engine is given.
-    let (mut x0_f32, mut out_f32) = ([0.0_f32; 3], [0.0_f32; 3]);
-    step.apply(&x.map(|v| v as f32), &epsilon.map(|v| v as f32), &[], &mut x0_f32, &mut out_f32);
-    let [p_x, p_m, clip, e_x, e_m, a, b, c, noise] = step.packed();
+    let mut out_f32 = [0.0_f32; 3];
+    let (x, output) = (x.map(|v| v as f32), epsilon.map(|v| v as f32));
+    let inputs = Inputs { x: &x, output: &output, noise: &[], known: &[], mask: &[] };
+    step.apply(inputs, &mut [0.0; 3 * SLOTS], &mut out_f32);
     for i in 0..3 {
-        let (x, m) = (x[i] as f32, epsilon[i] as f32);
-        let packed = a * (p_x * x + p_m * m).clamp(-clip, clip) + b * (e_x * x + e_m * m) + c * x + noise * 0.0;
         close(f64::from(out_f32[i]), out[i], 1e-6, "f32");
-        close(f64::from(packed), out[i], 1e-6, "packed");
     }
-    let free = Sampler::new(&s, &SamplerConfig { clip: None, ..config }).unwrap();
-    assert_eq!(free.steps()[0].packed()[2], f32::MAX);
 }
 
 // ---------------------------------------------------------------------------------------------------- exact sampling
@@ -531,12 +536,12 @@ impl Gaussian {
     }
 
     /// Mean and variance of what a sampler makes of x_T ~ N(mean, variance). Every step is affine in x and z: three probes.
-    fn sampled(self, schedule: &Schedule, sampler: &Sampler, (mut mean, mut variance): (f64, f64)) -> (f64, f64) {
-        for step in sampler.steps() {
+    fn sampled(self, schedule: &Schedule, sampler: &Walk, (mut mean, mut variance): (f64, f64)) -> (f64, f64) {
+        for step in &sampler.moves {
             let alpha_bar = schedule.alpha_bar(step.timestep);
-            let probe = |step: &StepCoefficients, x: f64, z: f64| {
+            let probe = |step: &Move, x: f64, z: f64| {
                 let mut out = [0.0];
-                step.apply(&[x], &[self.epsilon(alpha_bar, x)], &[z], &mut [0.0], &mut out);
+                apply(step, [&[x], &[self.epsilon(alpha_bar, x)], &[z]], &mut [0.0; SLOTS], &mut out);
                 out[0]
             };
             let offset = probe(step, 0.0, 0.0);
@@ -573,7 +578,7 @@ fn exact_cases(kind: SamplerKind, eta: f64, variance: Variance) -> Vec<(Schedule
 fn ddim_is_exact_on_gaussian_data() {
     for data in DATA {
         for (schedule, config) in exact_cases(SamplerKind::Ddim, 0.0, Variance::FixedSmall) {
-            let sampler = Sampler::new(&schedule, &config).unwrap();
+            let sampler = Walk::new(&schedule, &config).unwrap();
             let angle = |alpha_bar: f64| (1.0 - alpha_bar).sqrt().atan2(alpha_bar.sqrt() * data.s);
             let visited: Vec<f64> = sampler.timesteps().iter().map(|&t| schedule.alpha_bar(t)).chain([1.0]).collect();
             let shrink: f64 = visited.windows(2).map(|pair| (angle(pair[0]) - angle(pair[1])).cos()).product();
@@ -605,7 +610,7 @@ fn ddpm_is_exact_on_gaussian_data() {
             exact_cases(SamplerKind::Ddim, 1.0, Variance::FixedSmall),
         ];
         for (schedule, config) in runs.into_iter().flatten() {
-            let sampler = Sampler::new(&schedule, &config).unwrap();
+            let sampler = Walk::new(&schedule, &config).unwrap();
             let visited: Vec<f64> = sampler.timesteps().iter().map(|&t| schedule.alpha_bar(t)).chain([1.0]).collect();
             let start = visited[0];
             let shrink = |alpha_bar: f64| alpha_bar * data.s.powi(4) / data.variance(alpha_bar).powi(2);
@@ -638,7 +643,7 @@ fn dpm_solver_needs_fewer_steps_than_ddim() {
     let (s, data) = (usual(), DATA[0]);
     let error = |kind, steps| {
         let config = SamplerConfig { kind, steps, spacing: Spacing::Trailing, clip: None, ..SamplerConfig::default() };
-        let sampler = Sampler::new(&s, &config).unwrap();
+        let sampler = Walk::new(&s, &config).unwrap();
         let model = |x: f64, t: usize| data.epsilon(s.alpha_bar(t), x);
         let states = trajectory(&sampler, vec![1.0], model, |_, _| 0.0);
         // Where the path of x_T = 1 ends: the same quantile of the data.

@@ -5,8 +5,9 @@
 //! the cleaner b; D(ᾱ) = ᾱ·s² + 1 − ᾱ is the variance of x there, and θ(ᾱ) = atan2(√(1−ᾱ), s·√ᾱ).
 #![cfg(not(target_arch = "wasm32"))]
 
+use noisette::diffusion::walk::{Inputs, SLOTS, Walk};
 use noisette::diffusion::{
-    BetaSchedule, Convention, Prediction, Sampler, SamplerConfig, SamplerKind, Schedule, Spacing, Variance,
+    BetaSchedule, Convention, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing, Variance,
 };
 
 /// N(μ, s²).
@@ -43,23 +44,23 @@ impl Data {
     }
 
     /// A run from x_T with the noise `z` at step `at` and none at the others.
-    fn run(self, schedule: &Schedule, sampler: &Sampler, prediction: Prediction, x_t: f64, at: Option<usize>) -> f64 {
-        let (mut x, mut x_0) = ([x_t], [0.0]);
-        for (i, step) in sampler.steps().iter().enumerate() {
+    fn run(self, schedule: &Schedule, sampler: &Walk, prediction: Prediction, x_t: f64, at: Option<usize>) -> f64 {
+        let (mut x, mut slots) = ([x_t], [0.0; SLOTS]);
+        for (i, step) in sampler.moves.iter().enumerate() {
             let output = [self.output(prediction, schedule.alpha_bar(step.timestep), x[0])];
             let z = [if at == Some(i) { 1.0 } else { 0.0 }];
             let mut out = [0.0];
-            step.apply(&x, &output, &z, &mut x_0, &mut out);
+            step.apply(Inputs { x: &x, output: &output, noise: &z, known: &[], mask: &[] }, &mut slots, &mut out);
             x = out;
         }
         x[0]
     }
 
     /// Offset, the gain of x_T, and the sum of the squares of the gains of the noise.
-    fn gains(self, schedule: &Schedule, sampler: &Sampler, prediction: Prediction) -> [f64; 3] {
+    fn gains(self, schedule: &Schedule, sampler: &Walk, prediction: Prediction) -> [f64; 3] {
         let offset = self.run(schedule, sampler, prediction, 0.0, None);
         let of = |x, at| self.run(schedule, sampler, prediction, x, at) - offset;
-        let noise = (0..sampler.steps().len()).map(|i| of(0.0, Some(i)).powi(2)).sum();
+        let noise = (0..sampler.moves.len()).map(|i| of(0.0, Some(i)).powi(2)).sum();
         [offset, of(1.0, None), noise]
     }
 }
@@ -74,7 +75,7 @@ fn schedules() -> [Schedule; 2] {
 }
 
 /// Every list of timesteps: schedule, sampler, what is predicted, the ᾱ from the first entry to x_0's 1, and a name.
-fn cases(base: &SamplerConfig) -> Vec<(Schedule, Sampler, Prediction, Vec<f64>, String)> {
+fn cases(base: &SamplerConfig) -> Vec<(Schedule, Walk, Prediction, Vec<f64>, String)> {
     let mut cases = Vec::new();
     for schedule in schedules() {
         for &spacing in Spacing::ALL {
@@ -90,7 +91,7 @@ fn cases(base: &SamplerConfig) -> Vec<(Schedule, Sampler, Prediction, Vec<f64>, 
                         round_like_diffusers: true,
                         ..base.clone()
                     };
-                    let sampler = Sampler::new(&schedule, &config).unwrap();
+                    let sampler = Walk::new(&schedule, &config).unwrap();
                     let levels = sampler.timesteps().iter().map(|&t| schedule.alpha_bar(t)).chain([1.0]).collect();
                     cases.push((schedule.clone(), sampler, prediction, levels, format!("{config:?}")));
                 }
@@ -213,7 +214,7 @@ fn dpm_solver_loses_less_than_ddim() {
             clip: None,
             ..SamplerConfig::default()
         };
-        let sampler = Sampler::new(&schedule, &config).unwrap();
+        let sampler = Walk::new(&schedule, &config).unwrap();
         let start = schedule.alpha_bar(sampler.timesteps()[0]);
         // The exact flow keeps all of it.
         (data.gains(&schedule, &sampler, Prediction::Epsilon)[1] - data.s / data.d(start).sqrt()).abs()
@@ -234,7 +235,7 @@ fn every_sampler_ends_at_the_only_picture_there_is() {
                 let base = SamplerConfig { kind, variance, eta, ..SamplerConfig::default() };
                 for (schedule, sampler, prediction, _, name) in cases(&base) {
                     for x_t in [0.0, -2.0, 3.0] {
-                        for at in [None, Some(0), Some(sampler.steps().len() - 1)] {
+                        for at in [None, Some(0), Some(sampler.moves.len() - 1)] {
                             close(data.run(&schedule, &sampler, prediction, x_t, at), 0.35, 1e-9, &name);
                         }
                     }
@@ -250,13 +251,13 @@ fn diffusers_ends_elsewhere() {
     let [linear, _] = schedules();
     let data = DATA[0];
     let noise = |config: &SamplerConfig| {
-        let sampler = Sampler::new(&linear, config).unwrap();
+        let sampler = Walk::new(&linear, config).unwrap();
         data.gains(&linear, &sampler, Prediction::Epsilon)
     };
     let base = SamplerConfig { spacing: Spacing::Trailing, steps: 7, clip: None, ..SamplerConfig::default() };
     // DDPM with the large variance leaves noise in the picture.
     let large = SamplerConfig { variance: Variance::FixedLarge, ..base.clone() };
-    let last = |config: &SamplerConfig| Sampler::new(&linear, config).unwrap().steps().last().unwrap().s;
+    let last = |config: &SamplerConfig| Walk::new(&linear, config).unwrap().moves.last().unwrap().noise;
     assert!(last(&large) > 0.1, "{}", last(&large));
     assert_eq!(last(&SamplerConfig { convention: Convention::Paper, ..large.clone() }), 0.0);
     // DDIM steps by ⌊T/n⌋ = 142 where the list goes by 143.
@@ -276,17 +277,18 @@ fn a_clipped_step_takes_the_noise_that_belongs_to_the_clipped_picture() {
         convention: Convention::Paper,
         ..SamplerConfig::default()
     };
-    let sampler = Sampler::new(&schedule, &config).unwrap();
-    let (step, next) = (&sampler.steps()[1], &sampler.steps()[2]);
+    let sampler = Walk::new(&schedule, &config).unwrap();
+    let (step, next) = (&sampler.moves[1], &sampler.moves[2]);
     let (a, b) = (schedule.alpha_bar(step.timestep), schedule.alpha_bar(next.timestep));
     for (x, epsilon) in [(2.5, -0.5), (-3.0, 0.2), (0.1, 0.1)] {
         let x_0 = ((x - (1.0 - a).sqrt() * epsilon) / a.sqrt()).clamp(-1.0, 1.0);
         let again = (x - a.sqrt() * x_0) / (1.0 - a).sqrt();
         let sigma2 = 0.25 * (1.0 - b) / (1.0 - a) * (1.0 - a / b);
         let expected = b.sqrt() * x_0 + (1.0 - b - sigma2).sqrt() * again + sigma2.sqrt() * 0.7;
-        let (mut clipped, mut out) = ([0.0], [0.0]);
-        step.apply(&[x], &[epsilon], &[0.7], &mut clipped, &mut out);
+        let mut out = [0.0];
+        let inputs = Inputs { x: &[x], output: &[epsilon], noise: &[0.7], known: &[], mask: &[] };
+        step.apply(inputs, &mut [0.0; SLOTS], &mut out);
         close(out[0], expected, 1e-12, &format!("x {x}"));
-        close(clipped[0], x_0, 1e-12, &format!("x̂_0 of {x}"));
+        close(step.x0(x, epsilon), x_0, 1e-12, &format!("x̂_0 of {x}"));
     }
 }

@@ -5,7 +5,7 @@
 //! nothing, there or here; one that the file's own scheduler does know is followed, or refused by name.
 
 use super::suggested::Suggested;
-use crate::diffusion::sampler::timesteps;
+use crate::diffusion::walk::Rule;
 use crate::diffusion::{
     BetaSchedule, Convention, DiffusionError, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing, Variance,
 };
@@ -171,7 +171,8 @@ impl SchedulerConfig {
         };
         config.suggested = Suggested::read(&mut f, config.num_train_timesteps);
         if let Some(steps) = config.suggested.steps
-            && let Err(error) = timesteps(config.num_train_timesteps, &config.suggested.over(config.sampler(steps)))
+            && let sampler = config.suggested.over(config.sampler(steps))
+            && let Err(error) = Rule::of(sampler.kind).timesteps(config.num_train_timesteps, &sampler)
         {
             f.problem(format!("`_num_inference_steps` cannot be followed: {error}"));
         }

@@ -4,6 +4,7 @@ use super::batch::{images, labels};
 use super::class::classes;
 use super::{Failure, check_output, grid, in_file, open_engine, weights, write_file};
 use crate::checkpoint::{self, Checkpoint, TensorFile};
+use crate::diffusion::walk::Rule;
 use crate::diffusion::{Convention, SamplerConfig, SamplerKind, Spacing, Variance};
 use crate::engine::Choice;
 use crate::model::config::UnetConfig;
@@ -195,10 +196,11 @@ fn settings(args: &Args, checkpoint: &Checkpoint, start: &Start) -> Result<Setti
     let usual = if kind == SamplerKind::Ddpm { all } else { FEW_STEPS.min(all) };
     let steps = args.steps.or(start.steps).unwrap_or(usual);
     let defaults = sampler_config(scheduler, kind, steps, args.eta);
-    if args.eta != 0.0 && kind != SamplerKind::Ddim {
+    let allows = Rule::of(kind).allows;
+    if args.eta != 0.0 && !allows.eta {
         return Err(format!("--eta belongs to --sampler ddim, and this is {}", kind.name()).into());
     }
-    if args.variance.is_some() && kind != SamplerKind::Ddpm {
+    if args.variance.is_some() && !allows.variance {
         return Err(format!("--variance belongs to --sampler ddpm, and this is {}", kind.name()).into());
     }
     if args.guidance != 1.0 && checkpoint.config.null_class.is_none() {

@@ -11,7 +11,7 @@
 //! | DPM-Solver++ | Lu et al.: DPM-Solver++, 2022, arXiv 2211.01095 |
 //!
 //! A *timestep* is 0…T−1, as in diffusers' files; the paper's t is one more. Reading order: [`schedule`] (how much noise),
-//! [`forward`] (adding it), [`posterior`] (what taking it away means), [`sampler`] (doing so), [`walk`] (going anywhere),
+//! [`forward`] (adding it), [`posterior`] (what taking it away means), [`sampler`] (what can be asked for), [`walk`] (going there),
 //! [`objective`] (learning to).
 
 pub mod forward;
@@ -21,7 +21,7 @@ pub mod sampler;
 pub mod schedule;
 pub mod walk;
 
-pub use sampler::{Convention, Prediction, Sampler, SamplerConfig, SamplerKind, Spacing, StepCoefficients, Variance};
+pub use sampler::{Convention, Prediction, SamplerConfig, SamplerKind, Spacing, Variance};
 pub use schedule::{BetaSchedule, Schedule};
 pub use walk::Walk;
 

@@ -19,6 +19,7 @@ pub use predictor::Predictor;
 pub use session::{Advance, Frame, Predicted, Session};
 
 use crate::checkpoint::{Checkpoint, SchedulerConfig, Suggested};
+use crate::diffusion::walk::Rule;
 use crate::diffusion::{SamplerConfig, SamplerKind};
 use crate::engine::{Engine, Weights};
 use crate::model::config::UnetConfig;
@@ -29,7 +30,7 @@ use crate::tensor::Shape;
 /// clipped, as in diffusers.
 pub fn sampler_config(scheduler: &SchedulerConfig, kind: SamplerKind, steps: usize, eta: f64) -> SamplerConfig {
     let config = scheduler.sampler(steps);
-    let clip = config.clip.filter(|_| kind != SamplerKind::DpmSolverPp2M);
+    let clip = config.clip.filter(|_| Rule::of(kind).allows.clip);
     SamplerConfig { kind, eta, clip, ..config }
 }
 

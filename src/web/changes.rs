@@ -2,15 +2,7 @@
 
 use super::protocol::Request;
 use crate::diffusion::SamplerKind;
-
-/// What people call a sampler.
-pub fn title(kind: SamplerKind) -> &'static str {
-    match kind {
-        SamplerKind::Ddpm => "DDPM",
-        SamplerKind::Ddim => "DDIM",
-        SamplerKind::DpmSolverPp2M => "DPM-Solver++",
-    }
-}
+use crate::diffusion::walk::Rule;
 
 /// The settings in which a run differs from what is now asked for, as lists of words: the run's, and those of now. `None` if both
 /// make the same pictures.
@@ -27,7 +19,7 @@ pub fn changes(made: &Request, now: &Request, class_name: impl Fn(usize) -> Stri
 /// Every setting in words: those of two runs differ in the words if they differ in the setting.
 fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 8] {
     let count = of.classes.len();
-    let sampler = SamplerKind::from_name(&of.sampler).map(title);
+    let sampler = SamplerKind::from_name(&of.sampler).map(|kind| Rule::of(kind).title);
     [
         classes(of, class_name),
         sampler.unwrap_or_default().to_owned(),

@@ -264,7 +264,8 @@ impl State {
                     }
             }
             "sampler" => {
-                self.sampling.sampler = among(key, value, SamplerKind::from_name(value), "ddpm, ddim or dpmsolver++")?
+                self.sampling.sampler =
+                    among(key, value, SamplerKind::from_name(value), "ddpm, ddim, dpmsolver++ or ipndm")?
             }
             "steps" => self.sampling.steps = at_least(key, value, 1)?,
             "spacing" => {

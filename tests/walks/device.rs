@@ -3,7 +3,7 @@
 use super::gaussian::{schedules, scrambled};
 use noisette::diffusion::walk::inversion::{Asked, inversion};
 use noisette::diffusion::walk::repaint::{Resampling, repaint};
-use noisette::diffusion::walk::{DDIM, Inputs, Move, Rule, SLOTS};
+use noisette::diffusion::walk::{DDIM, Inputs, Move, SLOTS};
 use noisette::diffusion::{Prediction, SamplerConfig};
 
 /// Both ops of a device on one value: x' and what is remembered.
@@ -25,7 +25,7 @@ fn packed_numbers_make_the_same_move() {
     for clip in [None, Some(0.7)] {
         for &prediction in Prediction::ALL {
             let config = SamplerConfig { steps: 9, eta: 0.5, clip, prediction, ..SamplerConfig::default() };
-            for rule in Rule::ALL {
+            for rule in crate::rules() {
                 moves.extend(rule.walk(&schedule, &config).unwrap().moves);
             }
             let again = Resampling { jump_length: 2, jump_n_sample: 2 };

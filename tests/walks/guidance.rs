@@ -32,7 +32,7 @@ fn end(schedule: &Schedule, walk: &Walk, start: f64) -> f64 {
 #[test]
 fn guidance_moves_the_mean() {
     for schedule in &schedules() {
-        for rule in Rule::ALL {
+        for rule in crate::rules() {
             for scale in [0.0, 1.0, 1.5, 4.0] {
                 let moved = Data { mu: NULL.mu + scale * (CLASS.mu - NULL.mu), s: NULL.s };
                 let plain = walk(rule, schedule, 12);

@@ -5,6 +5,9 @@
 //! the variance of x there, and θ(ᾱ) = atan2(√(1−ᾱ), s·√ᾱ).
 #![cfg(not(target_arch = "wasm32"))]
 
+use noisette::diffusion::SamplerKind;
+use noisette::diffusion::walk::Rule;
+
 mod device;
 mod editing;
 mod gaussian;
@@ -12,5 +15,9 @@ mod guidance;
 mod inversion;
 mod multistep;
 mod repaint;
-mod same;
 mod words;
+
+/// The rules of all samplers.
+fn rules() -> Vec<&'static Rule> {
+    SamplerKind::ALL.iter().map(|&kind| Rule::of(kind)).collect()
+}

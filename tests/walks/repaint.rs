@@ -2,7 +2,7 @@
 
 use super::gaussian::{Data, Run, close, exact_schedules, schedules, speak};
 use noisette::diffusion::walk::repaint::{Resampling, repaint};
-use noisette::diffusion::walk::{DDIM, DDPM, DPM_SOLVER, IPNDM, Inputs, Move, Rule, SLOTS};
+use noisette::diffusion::walk::{DDIM, DDPM, DPM_SOLVER, IPNDM, Inputs, Move, SLOTS};
 use noisette::diffusion::{Convention, DiffusionError, Prediction, SamplerConfig, Schedule, Spacing, Walk};
 
 const S: f64 = 0.6;
@@ -143,7 +143,7 @@ fn more_samples_come_to_the_conditional() {
 fn what_is_independent_is_left_alone() {
     let [schedule, _] = schedules();
     let data = Data { mu: 0.0, s: S };
-    for rule in Rule::ALL {
+    for rule in crate::rules() {
         for prediction in [Prediction::Epsilon, Prediction::VPrediction] {
             let config = SamplerConfig { prediction, ..config(20, 0.5, Convention::Paper) };
             let once = Resampling { jump_length: 4, jump_n_sample: 1 };

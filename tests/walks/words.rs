@@ -13,12 +13,12 @@ fn every_sampler_is_one_rule() {
     for &kind in SamplerKind::ALL {
         assert_eq!(Rule::of(kind).name, kind.name());
     }
-    let names: BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.name).collect();
-    let titles: BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.title).collect();
-    assert_eq!((names.len(), titles.len()), (Rule::ALL.len(), Rule::ALL.len()));
+    let names: BTreeSet<&str> = crate::rules().iter().map(|rule| rule.name).collect();
+    let titles: BTreeSet<&str> = crate::rules().iter().map(|rule| rule.title).collect();
+    assert_eq!((names.len(), titles.len()), (crate::rules().len(), crate::rules().len()));
     // What is not allowed is not looked at.
     let [schedule, _] = schedules();
-    for rule in Rule::ALL {
+    for rule in crate::rules() {
         let config = SamplerConfig { steps: 8, convention: Convention::Diffusers, ..SamplerConfig::default() };
         let walk = |config: SamplerConfig| rule.walk(&schedule, &config).unwrap().moves;
         let eta = walk(SamplerConfig { eta: 0.5, ..config.clone() }) != walk(config.clone());
@@ -51,7 +51,7 @@ fn every_walk_has_its_lines() {
                 for guided in [None, Some(2.0)] {
                     let sampler = &SamplerConfig { prediction, steps, clip, ..SamplerConfig::default() };
                     let shown = Shown { sampler, schedule: &schedule, guided, class: true };
-                    Rule::ALL.iter().for_each(|rule| well_formed(&lines_of(rule, &shown)));
+                    crate::rules().iter().for_each(|rule| well_formed(&lines_of(rule, &shown)));
                     well_formed(&repaint::algorithm(&DDPM, &shown, Resampling::default()));
                     for asked in [Asked::Below, Asked::Above, Asked::Implicit { calls: 4 }] {
                         well_formed(&inversion::algorithm(&shown, asked));

@@ -58,22 +58,20 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The rules that have a [`SamplerKind`] and those that have none yet.
-    pub const ALL: &'static [&'static Self] = &[&DDPM, &DDIM, &DPM_SOLVER, &IPNDM];
-
     /// The rule of a sampler.
     pub const fn of(kind: SamplerKind) -> &'static Self {
         match kind {
             SamplerKind::Ddpm => &DDPM,
             SamplerKind::Ddim => &DDIM,
             SamplerKind::DpmSolverPp2M => &DPM_SOLVER,
+            SamplerKind::Ipndm => &IPNDM,
         }
     }
 
     /// The timesteps this rule visits, falling. The config's kind is not looked at, here and below.
     ///
     /// # Errors
-    /// As [`crate::diffusion::sampler::timesteps`].
+    /// Steps outside 1…T, an offset that leaves the schedule, or more steps than the spacing has timesteps for.
     pub fn timesteps(&self, count: usize, config: &SamplerConfig) -> Result<Vec<usize>, DiffusionError> {
         spread(count, config, self.extra_points)
     }
@@ -81,7 +79,7 @@ impl Rule {
     /// The walk from noise to a picture.
     ///
     /// # Errors
-    /// As [`crate::diffusion::Sampler::new`].
+    /// As [`Self::timesteps`]; η outside [0, 1], a clip range that is not positive and finite.
     pub fn walk(&self, schedule: &Schedule, config: &SamplerConfig) -> Result<Walk, DiffusionError> {
         self.walk_after(schedule, config, 0)
     }
@@ -147,7 +145,7 @@ impl Walk {
     /// The walk of a sampler from noise to a picture.
     ///
     /// # Errors
-    /// As [`crate::diffusion::Sampler::new`].
+    /// As [`Rule::walk`].
     pub fn new(schedule: &Schedule, config: &SamplerConfig) -> Result<Self, DiffusionError> {
         Rule::of(config.kind).walk(schedule, config)
     }

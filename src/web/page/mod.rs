@@ -19,6 +19,7 @@ mod touch;
 
 use super::models::Entry;
 use super::state::{self, Class, Limits, Sampling, State, within};
+use crate::diffusion::walk::Rule;
 use crate::diffusion::{SamplerKind, Schedule};
 use crate::engine::Choice;
 use crate::tensor::Shape;
@@ -430,7 +431,7 @@ impl App {
         let state = &self.state;
         self.show_algorithm();
         self.mark_old();
-        dom::set_enabled("eta", state.sampling.sampler == SamplerKind::Ddim);
+        dom::set_enabled("eta", Rule::of(state.sampling.sampler).allows.eta);
         let limits = self.limits();
         dom::set_enabled("class", limits.classes > 0);
         let guides = limits.classes > 0 && limits.none;

@@ -3,11 +3,11 @@
 use super::algorithm::{self, Line};
 use super::forward::TILES;
 use super::{App, dom, paint};
-use crate::diffusion::SamplerKind;
+use crate::diffusion::walk::Rule;
 use crate::playground::start_noise;
 use crate::tensor::Shape;
 use crate::web::algorithm::{Shown, lines};
-use crate::web::changes::{changes, title};
+use crate::web::changes::changes;
 use crate::web::protocol::Request;
 use crate::web::state::CHANCE;
 use web_sys::{HtmlElement, HtmlProgressElement};
@@ -95,7 +95,7 @@ impl App {
             steps: how.steps,
             spacing: how.spacing.name().to_owned(),
             convention: how.convention.name().to_owned(),
-            eta: if how.sampler == SamplerKind::Ddim { how.eta } else { 0.0 },
+            eta: if Rule::of(how.sampler).allows.eta { how.eta } else { 0.0 },
             seed: state.seed,
         }
     }
@@ -163,7 +163,7 @@ impl App {
         let film = vec![Recorded { step: 0, timestep: None, pixels: paint::pixels(&x, self.shape) }];
         let began = dom::now();
         let (images, steps) = (plural(state.count, "image"), plural(request.steps, "step"));
-        self.status(&format!("Generating {images} in {steps} with {}.", title(state.sampling.sampler)));
+        self.status(&format!("Generating {images} in {steps} with {}.", Rule::of(state.sampling.sampler).title));
         self.run = Some(Run { id, request: request.clone(), active: true, x, step: 0, computed: 0.0, began, film });
         self.draw_grid(&self.run.as_ref().map_or(Vec::new(), |run| run.film[0].pixels.clone()));
         self.caption_grid();
