@@ -1,7 +1,7 @@
 //! A model on an engine, asked for one prediction or led through a sampling run step by step.
 //!
 //! The page's worker and the command line share this; it knows no DOM, no clock and no files. A [`Session`] holds the
-//! compiled programs and the [`Run`] in progress. A run is plain data: it can be begun anew from any of its steps, on
+//! compiled programs and the run in progress. A run is plain data: it can be begun anew from any of its steps, on
 //! another engine too.
 //!
 //! Noise from a seed is drawn from stream 0 of [`Rng`] in PyTorch's order, `[N, C, H, W]`: first x_T of all images, then, at
