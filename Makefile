@@ -23,6 +23,10 @@ WASM_PACK := 0.15.1
 BROWSER_TESTS := 5
 # What a visitor downloads before the model: wasm and js, gzipped, in bytes.
 PAGE_LIMIT := 430000
+# What whoever depends on the library downloads, in bytes: less than any of the models takes more. Registries take 10 MB.
+PACKAGE_LIMIT := 3000000
+# What the library does without when it has no features.
+OPTIONAL := clap|ctrlc|flate2|gemm|getrandom|image|indicatif|js-sys|png|toml|unicode-normalization|wasm-bindgen|web-sys|wgpu
 
 # data fetches what the models are trained on: data-mnist, data-fashion and data-emoji.
 .PHONY: serve build test data data-mnist data-fashion data-emoji lint tools tools-build tools-test
@@ -52,6 +56,19 @@ lint: tools-build
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --target wasm32-unknown-unknown -- -D warnings
+	for target in "" --target=wasm32-unknown-unknown; do
+		cargo clippy --lib --no-default-features $$target -- -D warnings
+		found=$$(cargo tree --no-default-features --edges normal --prefix none $$target | cut -d ' ' -f 1 | sort -u | grep -xE '$(OPTIONAL)' || true)
+		[[ -z "$$found" ]] || { echo "without features the library still needs" $$found; exit 1; }
+	done
+	for features in gpu train cli web; do
+		cargo clippy --lib --no-default-features --features $$features -- -D warnings
+	done
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	cargo package --offline --no-verify --allow-dirty --quiet
+	size=$$(cat target/package/noisette-diffusion-*.crate | wc -c)
+	echo "the package takes $$size bytes, $(PACKAGE_LIMIT) at most"
+	[[ $$size -le $(PACKAGE_LIMIT) ]] || exit 1
 
 tools: tools-build tools-test
 
