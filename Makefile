@@ -40,6 +40,7 @@ build: tools-build
 
 test: tools lint
 	cargo test
+	cargo test --lib --no-default-features
 	mkdir -p target
 	wasm-pack test --headless --chrome 2>&1 | tee target/browser-tests.log
 	ran=$$(grep -c '^test .* \.\.\. ok$$' target/browser-tests.log || true)
