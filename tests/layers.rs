@@ -204,7 +204,7 @@ fn violations_are_noticed() {
         violations(path, module, allowed, &words(source))
     };
     assert_eq!(check("ops/silu.rs", "use crate::engine::cpu;"), ["ops/silu.rs uses engine"]);
-    assert_eq!(check("engine/cpu", "fn f() { crate::ops::fuse(g) }"), ["engine/cpu.rs uses ops"]);
+    assert_eq!(check("engine/cpu.rs", "fn f() { crate::ops::fuse(g) }"), ["engine/cpu.rs uses ops"]);
     assert_eq!(check("graph/mod.rs", "use crate::{model, ops};"), ["graph/mod.rs uses {"]);
     assert_eq!(check("train/mod.rs", "let buffer: wgpu::Buffer;"), ["train/mod.rs says wgpu"]);
     assert_eq!(check("engine/gpu/mod.rs", "pub fn device(&self) -> &wgpu::Device;"), ["engine/gpu/mod.rs says wgpu"]);
