@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Weights {
     device: Arc<Device>,
-    places: Arc<Vec<Place>>,
+    places: Vec<Place>,
 }
 
 /// Bytes of a value on a GPU.
@@ -26,7 +26,7 @@ impl Gpu {
         let new = |&shape: &Shape| Ok(Place::start(memory::storage(&self.device, shape, memory::bytes(shape))?));
         let places = shapes.iter().map(new).collect::<Result<_, _>>()?;
         self.device.check()?;
-        Ok(Weights { device: self.device.clone(), places: Arc::new(places) })
+        Ok(Weights { device: self.device.clone(), places })
     }
 }
 
@@ -57,6 +57,6 @@ impl Weights {
 impl Program {
     /// Weights that lie at these places of this program.
     pub(in crate::engine) fn weights_at(&self, places: Vec<Place>) -> Weights {
-        Weights { device: self.device.clone(), places: Arc::new(places) }
+        Weights { device: self.device.clone(), places }
     }
 }
