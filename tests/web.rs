@@ -8,7 +8,7 @@ mod support;
 use noisette::checkpoint::{Checkpoint, TensorFile};
 use noisette::diffusion::SamplerKind;
 use noisette::engine::cpu::interpret;
-use noisette::engine::{Choice, Engine};
+use noisette::engine::{Choice, Engine, Kind};
 use noisette::model::init::initialise;
 use noisette::model::step;
 use noisette::playground::{Noise, Session, Settings, sampler_config};
@@ -40,7 +40,7 @@ fn f64s(values: &[f32]) -> Vec<f64> {
 /// Both engines. `gpu` takes any adapter, and a browser without one fails the test.
 async fn engines() -> [Engine; 2] {
     let gpu = Engine::open(Choice::Gpu).await.expect("a WebGPU adapter; start Chromium with --enable-unsafe-webgpu");
-    assert_eq!(gpu.describe().engine, "gpu");
+    assert_eq!(gpu.describe().engine, Kind::Gpu);
     [Engine::open(Choice::Cpu).await.expect("the CPU is there"), gpu]
 }
 
