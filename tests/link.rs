@@ -59,7 +59,7 @@ fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
         ("#model=", "model is a model's name, not “”"),
         ("#picture=10", "picture must be 0 to 9"),
         ("#class=cat", "class is each, none or a number, not “cat”"),
-        ("#sampler=magic", "sampler is ddpm, ddim or dpmsolver++, not “magic”"),
+        ("#sampler=magic", "sampler is ddpm, ddim, dpmsolver++ or ipndm, not “magic”"),
         ("#spacing=wide", "spacing is leading, trailing or linspace, not “wide”"),
         ("#as=me", "as is diffusers or paper, not “me”"),
         ("#engine=tpu", "engine is auto, gpu or cpu, not “tpu”"),

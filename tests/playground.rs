@@ -146,24 +146,38 @@ fn seeds_draw_images_in_pytorchs_order() {
 }
 
 #[test]
-fn dpm_solver_remembers_one_step() {
-    let settings = settings("grey", &[Some(4)], 1.0, SamplerKind::DpmSolverPp2M, 6, 0.0);
-    let mut session = session("grey");
-    session.start(&settings, Noise::Seed(2)).expect("a run");
-    let mut x = session.x().expect("a run in progress").to_vec();
-    let frames = frames(&mut session);
-    let walk = Walk::new(session.schedule(), &settings.sampler).expect("a walk");
-    assert!(walk.looks_back(), "the case has a step of second order");
-    let mut slots = vec![0.0; SLOTS * x.len()];
-    for (step, frame) in walk.moves.iter().zip(&frames) {
-        let predicted = block_on(session.predict(&x, step.timestep, Some(4))).expect("a prediction");
-        let mut next = vec![0.0; x.len()];
-        let inputs = Inputs { x: &x, output: &predicted.epsilon, noise: &[], known: &[], mask: &[] };
-        step.apply(inputs, &mut slots, &mut next);
-        compare::close(&frame.x, &f64s(&next), 1e-5).unwrap_or_else(|why| panic!("step {}: {why}", frame.step));
-        x = next;
+fn samplers_remember_and_each_image_for_itself() {
+    let classes = [Some(4), Some(1), None];
+    for (kind, at_once) in [
+        (SamplerKind::DpmSolverPp2M, 16),
+        (SamplerKind::DpmSolverPp2M, 2),
+        (SamplerKind::Ipndm, 16),
+        (SamplerKind::Ipndm, 2),
+    ] {
+        let settings = settings("grey", &classes, 1.0, kind, 6, 0.0);
+        let mut session = session("grey");
+        session.set_images_at_once(at_once);
+        session.start(&settings, Noise::Seed(2)).expect("a run");
+        let mut x = session.x().expect("a run in progress").to_vec();
+        let image = x.len() / classes.len();
+        let frames = frames(&mut session);
+        let walk = Walk::new(session.schedule(), &settings.sampler).expect("a walk");
+        assert!(walk.looks_back(), "the case has steps of higher order");
+        let mut slots = vec![0.0; SLOTS * x.len()];
+        for (step, frame) in walk.moves.iter().zip(&frames) {
+            let predict = |(x, &class): (&[f32], &Option<usize>)| {
+                block_on(session.predict(x, step.timestep, class)).expect("a prediction").epsilon
+            };
+            let output: Vec<f32> = x.chunks_exact(image).zip(&classes).flat_map(predict).collect();
+            let mut next = vec![0.0; x.len()];
+            let inputs = Inputs { x: &x, output: &output, noise: &[], known: &[], mask: &[] };
+            step.apply(inputs, &mut slots, &mut next);
+            let what = format!("{}, {at_once} at once, step {}", kind.name(), frame.step);
+            compare::close(&frame.x, &f64s(&next), 2e-5).unwrap_or_else(|why| panic!("{what}: {why}"));
+            x = next;
+        }
+        assert_eq!(frames.len(), 6);
     }
-    assert_eq!(frames.len(), 6);
 }
 
 #[test]

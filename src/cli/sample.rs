@@ -43,7 +43,7 @@ pub struct Args {
     /// How many images; 16 unless --init says otherwise.
     #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=MAX_COUNT))]
     count: Option<u64>,
-    /// The rule of a step: ddpm (ancestral), ddim (deterministic unless --eta is set) or dpmsolver++ (second order).
+    /// The rule of a step: ddpm (ancestral), ddim (deterministic unless --eta is set), dpmsolver++ (second order) or ipndm (fourth order).
     #[arg(long, value_parser = named(SamplerKind::ALL, SamplerKind::name))]
     sampler: Option<SamplerKind>,
     /// Steps from noise to image; for ddpm all there are, else 50.

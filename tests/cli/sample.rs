@@ -139,7 +139,14 @@ fn classes_and_guidance_mean_what_help_says() {
         assert_ne!(ddpm(""), ddpm(other), "{other}");
     }
     assert_ne!(run("--count 2"), run("--count 2 --eta 1"));
-    assert_eq!(sampled(&folder, "--sampler dpmsolver++ --steps 3 --count 2 --engine cpu").len(), 128);
+    let [second, fourth] = ["dpmsolver++", "ipndm"]
+        .map(|sampler| sampled(&folder, &format!("--sampler {sampler} --steps 5 --count 2 --engine cpu")));
+    assert_eq!(second.len(), 128);
+    assert_ne!(second, fourth);
+    fail(
+        &format!("sample --weights {} --raw {raw} --sampler ipndm --eta 1 --engine cpu", named.display()),
+        &["--eta belongs to --sampler ddim, and this is ipndm"],
+    );
 }
 
 #[test]

@@ -76,14 +76,14 @@ test("Generate makes ten different digits, the same for the same seed, and a fil
 test("every sampler, class and guidance can be asked for", async ({ page, host }) => {
   await open(page, host, "#count=2&steps=3");
   const results = [];
-  for (const [sampler, label, guidance] of [["DDPM", "7", "1"], ["DDIM", "none", "1"], ["DPM-Solver++", "each in turn", "2"]]) {
+  for (const [sampler, label, guidance] of [["DDPM", "7", "1"], ["DDIM", "none", "1"], ["DPM-Solver++", "each in turn", "2"], ["iPNDM", "7", "1"]]) {
     await page.getByRole("combobox", { name: "Sampler" }).selectOption({ label: sampler });
     await page.getByRole("combobox", { name: "Class" }).selectOption({ label });
     await page.getByRole("slider", { name: "Guidance" }).fill(guidance);
     await run(page);
     results.push(JSON.stringify(await generated(page, 2)));
   }
-  expect(new Set(results).size).toBe(3);
+  expect(new Set(results).size).toBe(4);
 });
 
 test("Stop stops, and the slider lives while a run does", async ({ page, host }) => {
