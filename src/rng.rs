@@ -1,7 +1,7 @@
 //! Seeded noise, the same bits on every machine: ChaCha8 and a normal transform free of the platform's `libm`.
 //!
-//! The generator is counter-based: (seed, stream, position) is its whole state, so that a run can be resumed from three
-//! numbers, and independent streams of one seed cost nothing.
+//! The generator is counter-based: independent streams of one seed cost nothing, so that every step of a run has its own and a
+//! resumed run draws what an unbroken one would.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
@@ -9,23 +9,9 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng};
 /// A stream of random numbers. Equal seed, stream and calls give equal bits, native and in wasm.
 #[derive(Clone, Debug)]
 pub struct Rng {
-    seed: u64,
     words: ChaCha8Rng,
     /// The second normal of the last pair, not handed out yet.
     spare: Option<f32>,
-}
-
-/// Where a stream stands: enough to go on from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RngState {
-    /// The seed.
-    pub seed: u64,
-    /// The stream of that seed.
-    pub stream: u64,
-    /// 32-bit words drawn so far.
-    pub position: u64,
-    /// Whether one normal of the last pair is still to be handed out.
-    pub half_pair: bool,
 }
 
 impl Rng {
@@ -40,28 +26,7 @@ impl Rng {
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let mut words = ChaCha8Rng::from_seed(key);
         words.set_stream(stream);
-        Self { seed, words, spare: None }
-    }
-
-    /// Where the stream stands.
-    pub fn state(&self) -> RngState {
-        RngState {
-            seed: self.seed,
-            stream: self.words.get_stream(),
-            position: self.words.get_word_pos() as u64,
-            half_pair: self.spare.is_some(),
-        }
-    }
-
-    /// Goes on from where [`Self::state`] was taken.
-    pub fn restore(state: RngState) -> Self {
-        let mut rng = Self::stream(state.seed, state.stream);
-        // A pair consumes two words: draw the last one again for its second half.
-        rng.words.set_word_pos(u128::from(state.position.saturating_sub(if state.half_pair { 2 } else { 0 })));
-        if state.half_pair {
-            rng.spare = Some(rng.pair().1);
-        }
-        rng
+        Self { words, spare: None }
     }
 
     /// 32 uniform bits.
@@ -164,26 +129,6 @@ mod tests {
             [Rng::new(5), Rng::new(6), Rng::stream(5, 1), Rng::stream(5, 1 << 63), Rng::new(5 << 32)].map(first);
         for (i, a) in draws.iter().enumerate() {
             assert!(draws[i + 1..].iter().all(|b| a != b));
-        }
-    }
-
-    #[test]
-    fn a_restored_stream_goes_on_where_it_stood() {
-        let mut rng = Rng::stream(9, 4);
-        for draws in 0..70 {
-            let mut restored = Rng::restore(rng.state());
-            assert_eq!(restored.state(), rng.state());
-            let mut original = rng.clone();
-            for _ in 0..3 {
-                assert_eq!(restored.normal().to_bits(), original.normal().to_bits(), "after {draws} draws");
-            }
-            assert_eq!(restored.below(10), original.below(10));
-            // Odd and even numbers of words, with and without half a pair in store.
-            if draws % 3 == 0 {
-                rng.u32();
-            } else {
-                rng.normal();
-            }
         }
     }
 

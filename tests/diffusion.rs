@@ -1,7 +1,7 @@
 //! The mathematics: identities of the schedules, two roads to x_t, diffusers' trajectories, exact sampling on Gaussian data.
 #![cfg(not(target_arch = "wasm32"))]
 
-use noisette::diffusion::posterior::{self, Posterior};
+use noisette::diffusion::posterior::{Posterior, Reading};
 use noisette::diffusion::walk::{Inputs, Move, Rule, SLOTS, Walk};
 use noisette::diffusion::{
     BetaSchedule, DiffusionError, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing, Variance, forward,
@@ -147,13 +147,18 @@ fn pixels_round_trip_and_saturate() {
     assert_eq!(forward::to_pixel(0.0), 128, "127.5 goes to the even neighbour");
 }
 
+/// (√α_t, √β_t): the weights of the previous x and of fresh noise in x_t (DDPM, equation 2).
+fn one_step(s: &Schedule, t: usize) -> (f64, f64) {
+    (s.alpha(t).sqrt(), s.beta(t).sqrt())
+}
+
 #[test]
 fn many_steps_compose_to_the_closed_form() {
     for kind in BetaSchedule::ALL {
         let s = of_kind(*kind, 200);
         let (mut signal, mut variance) = (1.0, 0.0);
         for t in 0..200 {
-            let (keep, add) = forward::one_step(&s, t);
+            let (keep, add) = one_step(&s, t);
             (signal, variance) = (keep * signal, keep * keep * variance + add * add);
             let (closed_signal, closed_noise) = forward::closed_form(&s, t);
             close(closed_signal, signal, 2e-7 * signal, "the weight of x_0");
@@ -177,7 +182,9 @@ fn both_roads_to_x_t_agree_in_distribution() {
     forward::noised(&s, last, &x_0, &noise(SAMPLES), &mut once);
     for t in 0..=last {
         let before = stepwise.clone();
-        forward::noised_once(&s, t, &before, &noise(SAMPLES), &mut stepwise);
+        let (keep, add) = one_step(&s, t);
+        let mix = |(x, z): (&f64, f64)| keep * x + add * z;
+        stepwise = before.iter().zip(noise(SAMPLES)).map(mix).collect();
     }
     let (signal, std) = forward::closed_form(&s, last);
     for (road, x_t) in [("at once", &once), ("step by step", &stepwise)] {
@@ -215,14 +222,11 @@ fn the_posterior_inverts_the_forward_process() {
             // ᾱ rounded to f32 leaves β = 1 − ᾱ_t/ᾱ_{t−1} uncertain by 1e-7.
             close(Posterior::at(&s, t).variance, s.posterior_variance(t), 1.3e-7, "beta tilde");
             let (x_t, epsilon) = (0.6, -1.3);
-            let x_0 = posterior::x0_from_epsilon(&s, t, x_t, epsilon);
+            let read = Reading::new(Prediction::Epsilon, s.alpha_bar(t));
+            let x_0 = read.x0.0 * x_t + read.x0.1 * epsilon;
             let tolerance = 2e-7 * (1.0 + x_0.abs()) / (1.0 - s.alpha_bar(t));
-            close(
-                posterior::model_mean(&s, t, x_t, epsilon),
-                Posterior::at(&s, t).mean(x_0, x_t),
-                tolerance,
-                "equation 11 is 7 with 15",
-            );
+            let mean = s.recip_sqrt_alpha(t) * (x_t - s.remove_noise(t) * epsilon);
+            close(mean, Posterior::at(&s, t).mean(x_0, x_t), tolerance, "equation 11 is 7 with 15");
         }
     }
 }
@@ -234,16 +238,12 @@ fn epsilon_x0_and_v_say_the_same() {
         let (x_0, epsilon) = (-0.4, 1.7);
         let mut x_t = [0.0];
         forward::noised(&s, t, &[x_0], &[epsilon], &mut x_t);
-        let v = posterior::velocity(&s, t, x_0, epsilon);
+        let v = s.sqrt_alpha_bar(t) * epsilon - s.sqrt_one_minus_alpha_bar(t) * x_0;
         let tolerance = 1e-14 / s.sqrt_alpha_bar(t) / s.sqrt_one_minus_alpha_bar(t);
-        close(posterior::x0_from_epsilon(&s, t, x_t[0], epsilon), x_0, tolerance, "x_0 from epsilon");
-        close(posterior::epsilon_from_x0(&s, t, x_t[0], x_0), epsilon, tolerance, "epsilon from x_0");
-        close(posterior::x0_from_velocity(&s, t, x_t[0], v), x_0, tolerance, "x_0 from v");
-        close(posterior::epsilon_from_velocity(&s, t, x_t[0], v), epsilon, tolerance, "epsilon from v");
         for (prediction, output) in
             [(Prediction::Epsilon, epsilon), (Prediction::Sample, x_0), (Prediction::VPrediction, v)]
         {
-            let r = posterior::Reading::new(prediction, s.alpha_bar(t));
+            let r = Reading::new(prediction, s.alpha_bar(t));
             close(r.x0.0 * x_t[0] + r.x0.1 * output, x_0, tolerance, prediction.name());
             close(r.epsilon.0 * x_t[0] + r.epsilon.1 * output, epsilon, tolerance, prediction.name());
         }
@@ -694,7 +694,8 @@ fn the_bound_has_its_parts() {
         let mut x_t = [0.0];
         forward::noised(&s, t, &[x_0], &[epsilon], &mut x_t);
         let q = Posterior::at(&s, t);
-        let mean = q.mean(posterior::x0_from_epsilon(&s, t, x_t[0], predicted), x_t[0]);
+        let read = Reading::new(Prediction::Epsilon, s.alpha_bar(t));
+        let mean = q.mean(read.x0.0 * x_t[0] + read.x0.1 * predicted, x_t[0]);
         let term = objective::denoising_term(&s, t, &[x_0], &x_t, &[mean], q.variance);
         let weight = s.beta(t).powi(2) / (2.0 * q.variance * s.alpha(t) * (1.0 - s.alpha_bar(t)));
         close(term / (weight * 0.25), 1.0, 1e-3, "equation 12");

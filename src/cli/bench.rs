@@ -166,8 +166,7 @@ fn kernels_of(graph: &Graph) -> BTreeMap<&'static str, Kernel> {
 
 impl Bench {
     fn new(config: UnetConfig, engine: Engine, time: Duration) -> Result<Self, Failure> {
-        let [h, w] = config.sample_size;
-        let image = Shape::new(1, h, w, config.channels);
+        let image = config.image_shape();
         let graph = prediction(&config, image);
         let (parameters, values) = (graph.parameters(), initialise(&graph, 0));
         let weights = engine.load(&parameters, &values)?;

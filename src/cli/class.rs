@@ -10,7 +10,7 @@ const MOST: usize = 30;
 /// The class of each of `count` images: the one asked for ("none", a number or one of the model's names), or each in turn.
 pub fn classes(config: &UnetConfig, asked: Option<&str>, count: usize) -> Result<Vec<Option<usize>>, Failure> {
     let rows = config.num_class_embeds.unwrap_or(0);
-    let known: Vec<usize> = (0..rows).filter(|&label| config.null_class != Some(label)).collect();
+    let known: Vec<usize> = config.labels().collect();
     match asked {
         None if known.is_empty() => Ok(vec![None; count]),
         None => Ok((0..count).map(|i| Some(known[i % known.len()])).collect()),

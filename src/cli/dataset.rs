@@ -63,8 +63,7 @@ fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<(Dataset, 
 /// Names the classes of a model that a half has no pictures of.
 fn say_empty_classes(dataset: &Dataset, config: &UnetConfig, split: Split) {
     let there = with_pictures(dataset);
-    let known = (0..config.num_class_embeds.unwrap_or(0)).filter(|&label| config.null_class != Some(label));
-    let empty: Vec<usize> = known.filter(|&label| there.get(label) != Some(&true)).collect();
+    let empty: Vec<usize> = config.labels().filter(|&label| there.get(label) != Some(&true)).collect();
     if empty.is_empty() {
         return;
     }

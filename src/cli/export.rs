@@ -57,8 +57,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         return Err(format!("{out} has a {file} already: choose another --out, or write over it with --replace").into());
     }
     let checkpoint = weights::open(&args.weights)?;
-    let [h, w] = checkpoint.config.sample_size;
-    let image = Shape::new(1, h, w, checkpoint.config.channels);
+    let image = checkpoint.config.image_shape();
     let dtype = match args.dtype {
         Target::F16 => Dtype::F16,
         Target::F32 => Dtype::F32,

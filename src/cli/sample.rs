@@ -152,8 +152,7 @@ struct Start {
 
 impl Start {
     fn from_seed(config: &UnetConfig, args: &Args) -> Result<Self, Failure> {
-        let [h, w] = config.sample_size;
-        let shape = Shape::new(args.count.unwrap_or(16) as usize, h, w, config.channels);
+        let shape = config.image_shape().with_n(args.count.unwrap_or(16) as usize);
         let classes = classes(config, args.class.as_deref(), shape.n())?;
         Ok(Self { shape, classes, noise: Noise::Seed(args.seed), steps: None })
     }

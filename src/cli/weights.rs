@@ -4,7 +4,6 @@ use super::Failure;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, ModelFolder};
 use crate::model::config::UnetConfig;
 use crate::model::step::prediction;
-use crate::tensor::Shape;
 use std::path::Path;
 
 /// Reads a model, and says on stderr what was taken that nobody named, or is assumed.
@@ -15,8 +14,7 @@ pub fn open(path: &Path) -> Result<Checkpoint, Failure> {
     let folder = ModelFolder::find(path)?;
     let checkpoint = folder.read()?;
     folder.notes().iter().for_each(|note| say!("{note}"));
-    let [h, w] = checkpoint.config.sample_size;
-    let specs = prediction(&checkpoint.config, Shape::new(1, h, w, checkpoint.config.channels)).parameters();
+    let specs = prediction(&checkpoint.config, checkpoint.config.image_shape()).parameters();
     checkpoint::check_parameters(&checkpoint.tensors, &specs).map_err(|source| CheckpointError::In {
         path: folder.weights().display().to_string(),
         source: Box::new(source),

@@ -23,19 +23,9 @@ pub fn closed_form_paper(schedule: &Schedule, t: usize) -> (f64, f64) {
     t.checked_sub(1).map_or((1.0, 0.0), |timestep| closed_form(schedule, timestep))
 }
 
-/// (√α_t, √β_t): the weights of the previous x and of fresh noise in x_t (DDPM, equation 2).
-pub fn one_step(schedule: &Schedule, t: usize) -> (f64, f64) {
-    (schedule.alpha(t).sqrt(), schedule.beta(t).sqrt())
-}
-
 /// Draws x_t from q(x_t|x_0): x_t = √ᾱ_t·x_0 + √(1 − ᾱ_t)·ε (DDPM, equation 4). All slices have one length.
 pub fn noised<T: Real>(schedule: &Schedule, t: usize, x_0: &[T], epsilon: &[T], x_t: &mut [T]) {
     mix(closed_form(schedule, t), x_0, epsilon, x_t);
-}
-
-/// Draws x_t from q(x_t|x_{t−1}): x_t = √(1 − β_t)·x_{t−1} + √β_t·ε (DDPM, equation 2). All slices have one length.
-pub fn noised_once<T: Real>(schedule: &Schedule, t: usize, x_before: &[T], epsilon: &[T], x_t: &mut [T]) {
-    mix(one_step(schedule, t), x_before, epsilon, x_t);
 }
 
 fn mix<T: Real>((signal, noise): (f64, f64), x: &[T], epsilon: &[T], out: &mut [T]) {

@@ -1,5 +1,5 @@
-//! One step back: q(x_{t−1}|x_t, x_0), the model's p_θ(x_{t−1}|x_t), and the three ways a model may speak
-//! (ε, x_0, v), each a linear function of the others and x_t.
+//! One step back: q(x_{t−1}|x_t, x_0), and the three ways a model may speak (ε, x_0, v), each a linear function of the others
+//! and x_t.
 
 use super::{Prediction, Schedule};
 
@@ -52,36 +52,6 @@ impl Posterior {
     }
 }
 
-/// The mean of p_θ(x_{t−1}|x_t) from the model's ε: 1/√α_t·(x_t − β_t/√(1 − ᾱ_t)·ε) (DDPM, equation 11).
-pub fn model_mean(schedule: &Schedule, t: usize, x_t: f64, epsilon: f64) -> f64 {
-    schedule.recip_sqrt_alpha(t) * (x_t - schedule.remove_noise(t) * epsilon)
-}
-
-/// x_0 = (x_t − √(1 − ᾱ_t)·ε)/√ᾱ_t (DDPM, equation 15).
-pub fn x0_from_epsilon(schedule: &Schedule, t: usize, x_t: f64, epsilon: f64) -> f64 {
-    (x_t - schedule.sqrt_one_minus_alpha_bar(t) * epsilon) / schedule.sqrt_alpha_bar(t)
-}
-
-/// ε = (x_t − √ᾱ_t·x_0)/√(1 − ᾱ_t), DDPM's equation 4 solved for ε.
-pub fn epsilon_from_x0(schedule: &Schedule, t: usize, x_t: f64, x_0: f64) -> f64 {
-    (x_t - schedule.sqrt_alpha_bar(t) * x_0) / schedule.sqrt_one_minus_alpha_bar(t)
-}
-
-/// v = √ᾱ_t·ε − √(1 − ᾱ_t)·x_0 (Salimans and Ho 2022, section 4).
-pub fn velocity(schedule: &Schedule, t: usize, x_0: f64, epsilon: f64) -> f64 {
-    schedule.sqrt_alpha_bar(t) * epsilon - schedule.sqrt_one_minus_alpha_bar(t) * x_0
-}
-
-/// x_0 = √ᾱ_t·x_t − √(1 − ᾱ_t)·v (Salimans and Ho 2022, section 4).
-pub fn x0_from_velocity(schedule: &Schedule, t: usize, x_t: f64, v: f64) -> f64 {
-    schedule.sqrt_alpha_bar(t) * x_t - schedule.sqrt_one_minus_alpha_bar(t) * v
-}
-
-/// ε = √ᾱ_t·v + √(1 − ᾱ_t)·x_t (Salimans and Ho 2022, appendix D).
-pub fn epsilon_from_velocity(schedule: &Schedule, t: usize, x_t: f64, v: f64) -> f64 {
-    schedule.sqrt_alpha_bar(t) * v + schedule.sqrt_one_minus_alpha_bar(t) * x_t
-}
-
 /// What a model's output says about x_0 and ε, both linear in x_t and the output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
@@ -92,7 +62,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads the output of a model that predicts `prediction`, where the image still has the share √ᾱ.
+    /// Reads the output of a model that predicts `prediction`, where the image still has the share √ᾱ: from ε by DDPM's equation
+    /// 15, from x_0 by equation 4 solved for ε, from v as Salimans and Ho 2022 (section 4 and appendix D).
     pub fn new(prediction: Prediction, alpha_bar: f64) -> Self {
         let (signal, noise) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
         match prediction {

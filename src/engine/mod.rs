@@ -189,11 +189,6 @@ impl Program {
         output.or_else(leaf).ok_or_else(|| EngineError::UnknownName { kind: "value", name: name.to_owned() })
     }
 
-    /// Whether the graph has this leaf.
-    pub fn has_leaf(&self, leaf: &str) -> bool {
-        self.leaves.iter().any(|(name, ..)| name == leaf)
-    }
-
     /// Computes all outputs, then carries out all assignments.
     pub fn run(&mut self) -> Result<(), EngineError> {
         match &mut self.inner {

@@ -8,6 +8,7 @@ pub(crate) mod fields;
 pub(crate) mod json;
 mod presets;
 
+use crate::tensor::Shape;
 pub use fields::ConfigError;
 use fields::{Fields, integer};
 use serde_json::{Value, json};
@@ -101,6 +102,18 @@ impl UnetConfig {
     /// Labels that name something: those of the class embedding without the one that means none.
     pub fn classes(&self) -> usize {
         self.num_class_embeds.map_or(0, |n| n - usize::from(self.null_class.is_some()))
+    }
+
+    /// The labels that name something, which are all but the null class.
+    pub fn labels(&self) -> impl Iterator<Item = usize> + use<> {
+        let null = self.null_class;
+        (0..self.num_class_embeds.unwrap_or(0)).filter(move |&label| null != Some(label))
+    }
+
+    /// `[1, H, W, C]` of an image.
+    pub fn image_shape(&self) -> Shape {
+        let [h, w] = self.sample_size;
+        Shape::new(1, h, w, self.channels)
     }
 
     /// Reads a config.json. Missing keys take diffusers' defaults.

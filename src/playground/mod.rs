@@ -24,7 +24,6 @@ use crate::diffusion::{SamplerConfig, SamplerKind};
 use crate::engine::{Engine, Weights};
 use crate::model::config::UnetConfig;
 use crate::model::step;
-use crate::tensor::Shape;
 
 /// The sampler that a model's scheduler_config.json asks for, but with this rule, number of steps and η. DPM-Solver++ is never
 /// clipped, as in diffusers.
@@ -55,23 +54,15 @@ impl Settings {
 /// # Errors
 /// Parameters that do not fit the config; a failing engine.
 pub fn load(engine: &Engine, checkpoint: &Checkpoint) -> Result<Weights, PlaygroundError> {
-    let specs = step::prediction(&checkpoint.config, image_shape(&checkpoint.config)).parameters();
+    let specs = step::prediction(&checkpoint.config, checkpoint.config.image_shape()).parameters();
     Ok(engine.load(&specs, &checkpoint.load_parameters(&specs)?)?)
-}
-
-/// `[1, H, W, C]` of a model's images.
-fn image_shape(config: &UnetConfig) -> Shape {
-    let [h, w] = config.sample_size;
-    Shape::new(1, h, w, config.channels)
 }
 
 /// The label of a class, or of none: `None` for a model without classes.
 fn label_of(config: &UnetConfig, class: Option<usize>) -> Result<Option<usize>, PlaygroundError> {
     let classes = config.classes();
-    // Labels that name something are those before and after the one that means none.
-    let known = |label: usize| config.num_class_embeds.is_some_and(|n| label < n) && config.null_class != Some(label);
     match class {
-        Some(class) if known(class) => Ok(Some(class)),
+        Some(class) if config.labels().any(|label| label == class) => Ok(Some(class)),
         Some(found) => Err(PlaygroundError::Class { found, classes }),
         None if config.num_class_embeds.is_none() => Ok(None),
         None => config.null_class.map(Some).ok_or(PlaygroundError::NoNullClass { classes }),

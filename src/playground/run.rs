@@ -2,7 +2,7 @@
 
 use super::noise::draw_part;
 use super::session::Key;
-use super::{Frame, Noise, PlaygroundError, Settings, check_length, image_shape, label_of};
+use super::{Frame, Noise, PlaygroundError, Settings, check_length, label_of};
 use crate::diffusion::Schedule;
 use crate::diffusion::walk::{Inputs, Move, Rule, SLOTS};
 use crate::engine::{Program, Started};
@@ -85,7 +85,7 @@ impl Run {
         walk.moves.truncate(position);
         walk.moves.extend(rule.walk_after(schedule, &settings.sampler, position)?.moves);
         let steps = walk.guided(settings.guidance, ..).moves;
-        let image = image_shape(config);
+        let image = config.image_shape();
         let shape = image.with_n(part.len());
         let (seed, x, given) = match noise {
             Noise::Seed(seed) => (seed, None, None),

@@ -1,7 +1,7 @@
 //! A model on an engine, and the run in progress.
 
 use super::run::Run;
-use super::{Noise, PlaygroundError, Predictor, Settings, check_finite, check_length, image_shape, label_of};
+use super::{Noise, PlaygroundError, Predictor, Settings, check_finite, check_length, label_of};
 use crate::checkpoint::{Checkpoint, SchedulerConfig};
 use crate::diffusion::Schedule;
 use crate::diffusion::posterior::Reading;
@@ -140,7 +140,7 @@ impl Session {
 
     /// `[1, H, W, C]` of the images this model was made for.
     pub fn image_shape(&self) -> Shape {
-        image_shape(&self.config)
+        self.config.image_shape()
     }
 
     /// ε̂ and x̂_0 for one x_t `[1, H, W, C]` at a timestep 0…T−1. Without a class the label that means none is used, or
@@ -156,7 +156,7 @@ impl Session {
     ) -> Result<Predicted, PlaygroundError> {
         let timestep = self.schedule.check(timestep)?;
         let config = &self.config;
-        let shape = image_shape(config);
+        let shape = config.image_shape();
         check_length("x_t", x_t.len(), shape.len())?;
         let label = match class {
             None => config.null_class.unwrap_or(0),
@@ -257,7 +257,7 @@ impl Session {
             return Ok(Advance::Finished);
         };
         let config = &self.config;
-        let image = image_shape(config);
+        let image = config.image_shape();
         let first = run.images_done;
         let count = self.images_at_once.min(run.count(image) - first);
         let key = (count, run.sampling());

@@ -7,7 +7,6 @@ use crate::diffusion::SamplerKind;
 use crate::engine::Engine;
 use crate::playground::{Noise, Session, Settings, sampler_config};
 use crate::rng::Rng;
-use crate::tensor::Shape;
 use crate::train::Trainer;
 
 /// The pictures' folder in a run's.
@@ -32,12 +31,10 @@ pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer) -> Result<(), F
     if !grid::is_drawable(config.channels) {
         return Ok(());
     }
-    let labels: Vec<usize> =
-        (0..config.num_class_embeds.unwrap_or(0)).filter(|&label| config.null_class != Some(label)).collect();
+    let labels: Vec<usize> = config.labels().collect();
     let count = if labels.is_empty() { MOST } else { (MOST / labels.len()).max(1) * labels.len() }.min(MOST);
     let classes = (0..count).map(|i| labels.get(i % labels.len().max(1)).copied()).collect();
-    let [h, w] = config.sample_size;
-    let shape = Shape::new(count, h, w, config.channels);
+    let shape = config.image_shape().with_n(count);
     let steps = STEPS.min(scheduler.num_train_timesteps);
     let settings =
         Settings { classes, guidance: 1.0, sampler: sampler_config(scheduler, SamplerKind::Ddim, steps, 0.0) };

@@ -65,8 +65,7 @@ impl Model {
 
     /// `[1, H, W, C]`.
     pub fn shape(&self) -> Shape {
-        let [h, w] = self.config.sample_size;
-        Shape::new(1, h, w, self.config.channels)
+        self.config.image_shape()
     }
 
     /// How its folder suggests to sample it.
