@@ -7,8 +7,8 @@ use std::fmt::Debug;
 
 /// One differentiable operation: five questions, answered in one file under `src/ops`.
 ///
-/// An op has one output. It never sees buffers of an engine, only shapes and slices. Its `Debug` form names all that it
-/// is: two ops of one form on the same inputs have the same value.
+/// An op has one output. It never sees buffers of an engine, only shapes and slices. Its `Debug` form is derived, and so
+/// names all that it is: see [`dyn Op::key`](#method.key).
 pub trait Op: Any + Debug + Send + Sync {
     /// The op's name, which is the stem of its WGSL file in `shaders/`.
     fn name(&self) -> &'static str;
@@ -62,6 +62,14 @@ pub trait Op: Any + Debug + Send + Sync {
     /// A faster way than the reference for the CPU engine, where there is one.
     fn fast_f32(&self, _inputs: &[Shape], _out: Shape) -> Option<Box<dyn Fast>> {
         None
+    }
+}
+
+impl dyn Op {
+    /// All that the op is: two ops of one key on the same inputs have the same value. It is the derived `Debug` form, since a list
+    /// kept by hand could forget a field, and unequal ops would be merged in silence.
+    pub fn key(&self) -> String {
+        format!("{self:?}")
     }
 }
 

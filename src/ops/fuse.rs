@@ -98,7 +98,7 @@ impl Rewrite<'_> {
                     return fused;
                 }
                 let inputs: Vec<Id> = inputs.iter().map(|&id| self.id(id)).collect();
-                let key = (format!("{op:?}"), inputs.clone());
+                let key = (op.key(), inputs.clone());
                 *self.seen.entry(key).or_insert_with(|| self.new.apply_arc(op.clone(), &inputs))
             }
         }
@@ -143,7 +143,7 @@ impl Rewrite<'_> {
 
     /// A node of this op, unless there is an equal one.
     fn shared(&mut self, op: impl Op, inputs: &[Id]) -> Id {
-        let key = (format!("{op:?}"), inputs.to_vec());
+        let key = ((&op as &dyn Op).key(), inputs.to_vec());
         *self.seen.entry(key).or_insert_with(|| self.new.apply(op, inputs))
     }
 

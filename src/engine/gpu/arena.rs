@@ -81,7 +81,7 @@ impl Arenas {
                 continue;
             }
             let fresh = keys.len();
-            let key = *keys.entry((format!("{op:?}"), inputs[count..].to_vec())).or_insert(fresh);
+            let key = *keys.entry((op.key(), inputs[count..].to_vec())).or_insert(fresh);
             // All of its values belong to one lane, where there is no member of its kind yet.
             let mut found: Vec<usize> = inputs[..count].iter().filter_map(|id| lane_of.get(id).copied()).collect();
             found.dedup();

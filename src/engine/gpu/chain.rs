@@ -48,7 +48,7 @@ impl Chains {
             let (op, ..) = accumulating(graph, member)?;
             let &[user] = users.get(&member)?.as_slice() else { return None };
             let (next, _, sum) = accumulating(graph, user)?;
-            let alike = format!("{op:?}") == format!("{next:?}");
+            let alike = op.key() == next.key();
             (alike && sum == member && !kept.contains(&member)).then_some(user)
         };
 
