@@ -4,7 +4,7 @@
 //! A case is a graph with an output `y` and, for every leaf that has a gradient, an output `d.<leaf>`: the gradient of
 //! Σ `cotangent`·y, which makes every gradient op part of some case.
 
-use noisette::graph::{Graph, Id, NodeKind};
+use noisette::graph::{Graph, Id};
 use noisette::ops::fuse;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -30,14 +30,7 @@ impl Case {
 
     /// Names of the ops it computes.
     pub fn ops(&self) -> BTreeSet<&'static str> {
-        let live = self.graph.live();
-        let nodes = self.graph.nodes().iter().zip(live);
-        nodes
-            .filter_map(|(node, live)| match &node.kind {
-                NodeKind::Op { op, .. } if live => Some(op.name()),
-                _ => None,
-            })
-            .collect()
+        self.graph.operations().map(|node| node.op.name()).collect()
     }
 }
 
