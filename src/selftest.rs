@@ -86,7 +86,7 @@ fn leaves(graph: &Graph) -> HashMap<String, Vec<f32>> {
     values
 }
 
-/// The ops that fusing leaves nothing of in the other graphs, and those of another loss.
+/// The ops that fusing leaves nothing of in the other graphs, what is computed only to be watched, and another loss.
 fn rest(shape: Shape) -> Graph {
     let mut g = Graph::new();
     let x = g.input("x", shape);
@@ -95,6 +95,8 @@ fn rest(shape: Shape) -> Graph {
     let scaled = g.scale(sum, -0.3);
     g.output("y", scaled);
     let z = g.input("z", shape);
+    let probabilities = g.attention_probabilities(scaled, z, shape.c());
+    g.output("probabilities", probabilities);
     let loss = g.mae(scaled, z);
     g.output("loss", loss);
     for gradient in g.gradients_of_scalar(loss, &[scaled]).into_iter().flatten() {
