@@ -7,11 +7,13 @@
 mod autodiff;
 mod op;
 mod operations;
+mod watch;
 
 /// The arithmetic that a reference is generic over, see [`reference!`](crate::reference).
 pub use num_traits::Float;
 pub use op::{Add, Dispatch, ElementwiseParams, Fast, Op, Packing, View, WORKGROUP, index};
 pub use operations::Operation;
+pub use watch::WatchError;
 
 use crate::tensor::Shape;
 use std::sync::Arc;
@@ -128,6 +130,8 @@ pub struct Graph {
     outputs: Vec<(String, Id)>,
     assigns: Vec<(Id, Id)>,
     scope: Vec<String>,
+    /// What can be watched, see `watch.rs`.
+    names: Vec<(String, watch::Named)>,
 }
 
 impl Graph {
@@ -214,7 +218,7 @@ impl Graph {
         self.scope.iter().map(String::as_str).chain(name).collect::<Vec<_>>().join(".")
     }
 
-    /// Runs `f` with `name` added to the names of the parameters it makes.
+    /// Runs `f` with `name` added to the names of the parameters and values it makes.
     pub fn scoped<R>(&mut self, name: impl Into<String>, f: impl FnOnce(&mut Self) -> R) -> R {
         self.scope.push(name.into());
         let result = f(self);
