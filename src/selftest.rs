@@ -1,9 +1,9 @@
 //! Does this machine compute rightly, and how fast: every op of training and sampling on an engine against the
 //! references, and the time of a prediction. The page's "Check this machine" and its benchmark are this.
 
-use crate::engine::cpu::interpret;
+use crate::engine::cpu::{interpret, interpret_all};
 use crate::engine::{Engine, EngineError};
-use crate::graph::{Graph, Id, NodeKind};
+use crate::graph::Graph;
 use crate::model::config::UnetConfig;
 use crate::model::step::{Sampling, prediction, sampling_step};
 use crate::model::unet::sinusoid;
@@ -73,9 +73,8 @@ fn leaves(graph: &Graph) -> HashMap<String, Vec<f32>> {
     let mut rng = Rng::new(11);
     let parameters = graph.parameters().into_iter().map(|spec| spec.name).zip(initialise(graph, 5));
     let mut values: HashMap<String, Vec<f32>> = parameters.collect();
-    for node in graph.nodes() {
-        let Some(name) = node.leaf_name() else { continue };
-        let len = node.shape.len();
+    for (name, _, shape) in graph.leaves() {
+        let len = shape.len();
         values.entry(name.to_owned()).or_insert_with(|| match name {
             "class_labels" => (0..len).map(|i| (i % 5) as f32).collect(),
             "adam" => vec![1e-3, 1.0, 1e-8, 0.0],
@@ -87,7 +86,7 @@ fn leaves(graph: &Graph) -> HashMap<String, Vec<f32>> {
     values
 }
 
-/// The ops that fusing leaves nothing of in the other graphs, and those of another loss.
+/// The ops that fusing leaves nothing of in the other graphs, what is computed only to be watched, and another loss.
 fn rest(shape: Shape) -> Graph {
     let mut g = Graph::new();
     let x = g.input("x", shape);
@@ -96,6 +95,8 @@ fn rest(shape: Shape) -> Graph {
     let scaled = g.scale(sum, -0.3);
     g.output("y", scaled);
     let z = g.input("z", shape);
+    let probabilities = g.attention_probabilities(scaled, z, shape.c());
+    g.output("probabilities", probabilities);
     let loss = g.mae(scaled, z);
     g.output("loss", loss);
     for gradient in g.gradients_of_scalar(loss, &[scaled]).into_iter().flatten() {
@@ -107,20 +108,14 @@ fn rest(shape: Shape) -> Graph {
 /// The graph with some results of every op as its outputs, named `op/node`, and no others; or only of ops that have a second
 /// kernel, by whose name they go.
 fn with_results(mut graph: Graph, tiled: bool, found: &mut BTreeMap<&'static str, usize>) -> Graph {
-    let live = graph.live();
     let mut results = Vec::new();
-    for (i, node) in graph.nodes().iter().enumerate() {
-        if let NodeKind::Op { op, inputs } = &node.kind
-            && live[i]
-        {
-            let shapes: Vec<Shape> = inputs.iter().map(|&id| graph.shape(id)).collect();
-            let second = || op.dispatch_tiled(&shapes, node.shape).map(|dispatch| dispatch.shader);
-            let Some(kernel) = (if tiled { second() } else { Some(op.name()) }) else { continue };
-            let count = found.entry(kernel).or_default();
-            if *count < RESULTS_PER_OP {
-                *count += 1;
-                results.push((format!("{kernel}/{i}"), Id(i as u32)));
-            }
+    for node in graph.operations() {
+        let second = || node.op.dispatch_tiled(&node.inputs, node.shape).map(|dispatch| dispatch.shader);
+        let Some(kernel) = (if tiled { second() } else { Some(node.op.name()) }) else { continue };
+        let count = found.entry(kernel).or_default();
+        if *count < RESULTS_PER_OP {
+            *count += 1;
+            results.push((format!("{kernel}/{}", node.id.0), node.id));
         }
     }
     for (name, id) in results {
@@ -155,10 +150,10 @@ pub async fn check_ops(engine: &Engine) -> Result<Vec<OpReport>, EngineError> {
         }
         program.run()?;
         let wide = leaves.into_iter().map(|(name, v)| (name, v.into_iter().map(f64::from).collect())).collect();
-        let expected = interpret::<f64>(&graph, &wide);
-        for (name, _) in graph.outputs() {
+        let expected = interpret_all::<f64>(&graph, &wide);
+        for (name, id) in graph.outputs() {
             let Some((op, _)) = name.split_once('/') else { continue };
-            let error = relative_error(&program.read(name).await?, &expected[name]);
+            let error = relative_error(&program.read(name).await?, &expected[id.index()]);
             let first = || OpReport { name: op.to_owned(), results: 0, worst_error: Some(0.0), passed: true };
             let report = reports.entry(op.to_owned()).or_insert_with(first);
             report.results += 1;

@@ -23,8 +23,7 @@ fn leaves(graph: &Graph) -> HashMap<String, Vec<f64>> {
             _ => (0..len).map(|_| 0.5 * f64::from(rng.normal())).collect(),
         }
     };
-    let named = graph.nodes().iter().filter_map(|node| node.leaf_name().map(|name| (name, node.shape.len())));
-    named.map(|(name, len)| (name.to_owned(), value(name, &mut rng, len))).collect()
+    graph.leaves().map(|(name, _, shape)| (name.to_owned(), value(name, &mut rng, shape.len()))).collect()
 }
 
 /// Compares all results of the two graphs in f64, where only the order of sums may differ.
@@ -46,11 +45,7 @@ fn same(name: &str, plain: &Graph, fused: &Graph, leaves: &HashMap<String, Vec<f
 /// How often each op is computed.
 fn ops(graph: &Graph) -> HashMap<&'static str, usize> {
     let mut counts = HashMap::new();
-    for (node, live) in graph.nodes().iter().zip(graph.live()) {
-        if let (NodeKind::Op { op, .. }, true) = (&node.kind, live) {
-            *counts.entry(op.name()).or_default() += 1;
-        }
-    }
+    graph.operations().for_each(|node| *counts.entry(node.op.name()).or_default() += 1);
     counts
 }
 
@@ -147,13 +142,7 @@ fn what_others_read_is_not_taken_apart() {
     }
     let fused = fuse(&g);
     // To the letter: an op that reads the parts of what is there anyway computes the same.
-    let forms = |graph: &Graph| -> Vec<String> {
-        let live = graph.nodes().iter().zip(graph.live()).filter(|(_, live)| *live);
-        live.filter_map(
-            |(node, _)| if let NodeKind::Op { op, .. } = &node.kind { Some(format!("{op:?}")) } else { None },
-        )
-        .collect()
-    };
+    let forms = |graph: &Graph| graph.operations().map(|node| format!("{:?}", node.op)).collect::<Vec<_>>();
     assert_eq!(forms(&fused), forms(&g), "nothing could be fused");
     same("values read twice", &g, &fused, &leaves(&g));
 }

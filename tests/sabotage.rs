@@ -62,6 +62,7 @@ const SAME: &str = "invocations for which it would differ write nothing, or the 
 /// Broken places that need not be noticed: the kernel's name begins so, the line holds this, and why.
 const SURVIVORS: &[(&str, &str, &str)] = &[
     ("attention", "(0u, 1u, 2u, 3u), vec4<u32>(p.tokens + 1u))", CLAMP),
+    ("attention_probabilities", "min(keys, vec4<u32>(p.tokens + 1u))", CLAMP),
     ("qkv", "vec4<u32>(p.pixels + 1u)", CLAMP),
     ("attention", "min(tile + t, p.tokens + 1u)", CLAMP),
     ("conv2d", "min(qa + 1u, co4 + 1u)", CLAMP),

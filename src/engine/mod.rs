@@ -155,10 +155,7 @@ pub struct Program {
 
 impl Program {
     fn new(inner: Inner, graph: &Graph) -> Self {
-        let leaf = |(i, node): (usize, &crate::graph::Node)| {
-            node.leaf_name().map(|name| (name.to_owned(), Id(i as u32), node.shape))
-        };
-        let leaves: Vec<_> = graph.nodes().iter().enumerate().filter_map(leaf).collect();
+        let leaves = graph.leaves().map(|(name, id, shape)| (name.to_owned(), id, shape)).collect();
         let outputs = graph.outputs().to_vec();
         Self { inner, leaves, outputs }
     }

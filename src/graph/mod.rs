@@ -6,10 +6,14 @@
 
 mod autodiff;
 mod op;
+mod operations;
+mod watch;
 
 /// The arithmetic that a reference is generic over, see [`reference!`](crate::reference).
 pub use num_traits::Float;
 pub use op::{Add, Dispatch, ElementwiseParams, Fast, Op, Packing, View, WORKGROUP, index};
+pub use operations::Operation;
+pub use watch::WatchError;
 
 use crate::tensor::Shape;
 use std::sync::Arc;
@@ -126,6 +130,8 @@ pub struct Graph {
     outputs: Vec<(String, Id)>,
     assigns: Vec<(Id, Id)>,
     scope: Vec<String>,
+    /// What can be watched, see `watch.rs`.
+    names: Vec<(String, watch::Named)>,
 }
 
 impl Graph {
@@ -172,7 +178,13 @@ impl Graph {
 
     /// The leaf (input, parameter or state) called `name`.
     pub fn leaf(&self, name: &str) -> Option<Id> {
-        self.nodes.iter().position(|node| node.leaf_name() == Some(name)).map(|i| Id(i as u32))
+        self.leaves().find(|(leaf, ..)| *leaf == name).map(|(_, id, _)| id)
+    }
+
+    /// The leaves (inputs, parameters and state) by name, each with its node and shape.
+    pub fn leaves(&self) -> impl Iterator<Item = (&str, Id, Shape)> {
+        let ids = (0..).map(Id);
+        self.nodes.iter().zip(ids).filter_map(|(node, id)| Some((node.leaf_name()?, id, node.shape)))
     }
 
     /// An input; see [`Graph`].
@@ -192,7 +204,7 @@ impl Graph {
 
     /// A parameter, named by the open scopes and `name`.
     pub fn parameter(&mut self, name: &str, kind: ParamKind, shape: Shape) -> Id {
-        let name = self.scope.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".");
+        let name = self.path(Some(name));
         self.add_leaf(NodeKind::Parameter { name: name.clone(), kind }, &name, shape)
     }
 
@@ -201,7 +213,12 @@ impl Graph {
         self.push(Node { kind, shape })
     }
 
-    /// Runs `f` with `name` added to the names of the parameters it makes.
+    /// The open scopes and a name in them.
+    fn path(&self, name: Option<&str>) -> String {
+        self.scope.iter().map(String::as_str).chain(name).collect::<Vec<_>>().join(".")
+    }
+
+    /// Runs `f` with `name` added to the names of the parameters and values it makes.
     pub fn scoped<R>(&mut self, name: impl Into<String>, f: impl FnOnce(&mut Self) -> R) -> R {
         self.scope.push(name.into());
         let result = f(self);
@@ -238,37 +255,5 @@ impl Graph {
         assert!(self.node(state).leaf_name().is_some(), "only leaves are assigned to");
         assert!(self.assigns.iter().all(|&(s, _)| s != state), "a leaf is assigned once");
         self.assigns.push((state, value));
-    }
-
-    /// The multiplications of one run; see [`Op::multiply_adds`].
-    pub fn multiply_adds(&self) -> usize {
-        let of = |node: &Node| match &node.kind {
-            NodeKind::Op { op, inputs } => {
-                let shapes: Vec<Shape> = inputs.iter().map(|&id| self.shape(id)).collect();
-                op.multiply_adds(&shapes, node.shape)
-            }
-            _ => 0,
-        };
-        self.nodes.iter().zip(self.live()).filter(|(_, live)| *live).map(|(node, _)| of(node)).sum()
-    }
-
-    /// For each node, whether an output or an assignment depends on it. Engines compute nothing else.
-    pub fn live(&self) -> Vec<bool> {
-        let mut live = vec![false; self.nodes.len()];
-        for &(_, id) in &self.outputs {
-            live[id.index()] = true;
-        }
-        for &(state, value) in &self.assigns {
-            live[state.index()] = true;
-            live[value.index()] = true;
-        }
-        for i in (0..self.nodes.len()).rev() {
-            if live[i] {
-                for input in self.nodes[i].inputs() {
-                    live[input.index()] = true;
-                }
-            }
-        }
-        live
     }
 }

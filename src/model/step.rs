@@ -3,7 +3,7 @@
 
 use super::config::UnetConfig;
 use super::unet::unet;
-use crate::graph::{Graph, Id};
+use crate::graph::{Graph, Id, WatchError};
 use crate::ops::{MOVE_COEFFICIENTS, REMEMBER_COEFFICIENTS, SLOTS, fuse};
 use crate::tensor::Shape;
 
@@ -15,13 +15,39 @@ fn predict(g: &mut Graph, config: &UnetConfig, x: Id) -> Id {
     unet(g, config, x, sinusoid, labels)
 }
 
-/// The model's output `eps` for the inputs `sample` (of `shape`), `sinusoid` and, for a class model, `class_labels`.
-pub fn prediction(config: &UnetConfig, shape: Shape) -> Graph {
+/// [`prediction`] before it is fused.
+fn plain_prediction(config: &UnetConfig, shape: Shape) -> Graph {
     let mut g = Graph::new();
     let x = g.input("sample", shape);
     let eps = predict(&mut g, config, x);
     g.output("eps", eps);
-    fuse(&g)
+    g
+}
+
+/// The model's output `eps` for the inputs `sample` (of `shape`), `sinusoid` and, for a class model, `class_labels`.
+pub fn prediction(config: &UnetConfig, shape: Shape) -> Graph {
+    fuse(&plain_prediction(config, shape))
+}
+
+/// [`prediction`] with more outputs: the values inside the network of these names, which are among [`watchable`]'s.
+///
+/// # Errors
+/// A name that the network does not have.
+pub fn prediction_watching(config: &UnetConfig, shape: Shape, names: &[impl AsRef<str>]) -> Result<Graph, WatchError> {
+    watching(plain_prediction(config, shape), names)
+}
+
+/// What can be watched of a prediction for images of `shape`, as of a guided one for twice as many: names, which are the
+/// checkpoint's, and shapes, in the order of computation. `….probabilities` is what each pixel of an image attends to, see
+/// [`Graph::attention_probabilities`].
+pub fn watchable(config: &UnetConfig, shape: Shape) -> Vec<(String, Shape)> {
+    plain_prediction(config, shape).watchable()
+}
+
+/// The graph fused, with these values kept.
+fn watching(mut plain: Graph, names: &[impl AsRef<str>]) -> Result<Graph, WatchError> {
+    plain.watch(names)?;
+    Ok(fuse(&plain))
 }
 
 /// What a step of sampling consists of.
@@ -43,6 +69,25 @@ pub struct Sampling {
 /// step evaluates every image twice in one batch of 2N: `sinusoid` and `class_labels` then have 2N rows, those with the class
 /// first, then those with the null class. Outputs are `x` and `eps`, the prediction after guidance.
 pub fn sampling_step(config: &UnetConfig, shape: Shape, of: Sampling) -> Graph {
+    fuse(&plain_sampling_step(config, shape, of))
+}
+
+/// [`sampling_step`] with more outputs, see [`prediction_watching`]. Of a guided step there are two of every image in each
+/// value, those with the class first.
+///
+/// # Errors
+/// A name that the network does not have.
+pub fn sampling_step_watching(
+    config: &UnetConfig,
+    shape: Shape,
+    of: Sampling,
+    names: &[impl AsRef<str>],
+) -> Result<Graph, WatchError> {
+    watching(plain_sampling_step(config, shape, of), names)
+}
+
+/// [`sampling_step`] before it is fused.
+fn plain_sampling_step(config: &UnetConfig, shape: Shape, of: Sampling) -> Graph {
     let mut g = Graph::new();
     let x = g.state("x", shape);
     let eps = if of.guided {
@@ -66,7 +111,7 @@ pub fn sampling_step(config: &UnetConfig, shape: Shape, of: Sampling) -> Graph {
     g.assign(x, next);
     g.output("x", next);
     g.output("eps", eps);
-    fuse(&g)
+    g
 }
 
 /// What training minimises; the default is Algorithm 1's.

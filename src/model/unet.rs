@@ -1,6 +1,7 @@
 //! The UNet of Ho et al. 2020 (appendix B), as diffusers' `UNet2DModel` names and arranges it, top to bottom.
 //!
-//! Scopes and names are those of the checkpoint, so that architecture, parameter names and data flow are one text.
+//! Scopes and names are those of the checkpoint, so that architecture, parameter names and data flow are one text. What is
+//! worth seeing of a prediction goes by them, too: [`Graph::watchable`] lists it.
 
 use super::config::{BlockType, UnetConfig};
 use crate::graph::{Graph, Id, ParamKind};
@@ -15,32 +16,33 @@ pub fn unet(g: &mut Graph, config: &UnetConfig, x: Id, sinusoid: Id, labels: Opt
     let embedding = embedding(g, config, sinusoid, labels);
 
     let mut h = conv(g, "conv_in", x, channels[0], 3, 1, (1, 1));
+    g.name("conv_in", h);
     let mut skips = vec![h];
 
     for (b, (&out, block)) in channels.iter().zip(&config.down_block_types).enumerate() {
         g.scoped(format!("down_blocks.{b}"), |g| {
             for j in 0..config.layers_per_block {
-                h = g.scoped(format!("resnets.{j}"), |g| residual(g, config, h, embedding, out));
+                h = g.module(format!("resnets.{j}"), |g| residual(g, config, h, embedding, out));
                 if *block == BlockType::Attention {
-                    h = g.scoped(format!("attentions.{j}"), |g| attention(g, config, h));
+                    h = g.module(format!("attentions.{j}"), |g| attention(g, config, h));
                 }
                 skips.push(h);
             }
             if b + 1 < channels.len() {
                 let padding = (config.downsample_padding, 1);
-                h = g.scoped("downsamplers.0", |g| conv(g, "conv", h, out, 3, 2, padding));
+                h = g.module("downsamplers.0", |g| conv(g, "conv", h, out, 3, 2, padding));
                 skips.push(h);
             }
         });
     }
 
     let out = channels[channels.len() - 1];
-    g.scoped("mid_block", |g| {
-        h = g.scoped("resnets.0", |g| residual(g, config, h, embedding, out));
+    h = g.module("mid_block", |g| {
+        h = g.module("resnets.0", |g| residual(g, config, h, embedding, out));
         if config.add_attention {
-            h = g.scoped("attentions.0", |g| attention(g, config, h));
+            h = g.module("attentions.0", |g| attention(g, config, h));
         }
-        h = g.scoped("resnets.1", |g| residual(g, config, h, embedding, out));
+        g.module("resnets.1", |g| residual(g, config, h, embedding, out))
     });
 
     for (b, (&out, block)) in channels.iter().rev().zip(&config.up_block_types).enumerate() {
@@ -48,22 +50,24 @@ pub fn unet(g: &mut Graph, config: &UnetConfig, x: Id, sinusoid: Id, labels: Opt
             for j in 0..=config.layers_per_block {
                 let skip = skips.pop().expect("the way down left a skip for each residual block of the way up");
                 let joined = g.concat(h, skip);
-                h = g.scoped(format!("resnets.{j}"), |g| residual(g, config, joined, embedding, out));
+                h = g.module(format!("resnets.{j}"), |g| residual(g, config, joined, embedding, out));
                 if *block == BlockType::Attention {
-                    h = g.scoped(format!("attentions.{j}"), |g| attention(g, config, h));
+                    h = g.module(format!("attentions.{j}"), |g| attention(g, config, h));
                 }
             }
             if b + 1 < channels.len() {
                 let wide = g.upsample(h);
-                h = g.scoped("upsamplers.0", |g| conv(g, "conv", wide, out, 3, 1, (1, 1)));
+                h = g.module("upsamplers.0", |g| conv(g, "conv", wide, out, 3, 1, (1, 1)));
             }
         });
     }
     assert!(skips.is_empty(), "every skip is used once");
 
     h = normalise(g, config, "conv_norm_out", h);
+    g.name("conv_norm_out", h);
     h = g.silu(h);
     h = conv(g, "conv_out", h, config.channels, 3, 1, (1, 1));
+    g.name("conv_out", h);
     assert_eq!(g.shape(h), input, "the prediction has the shape of the image");
     h
 }
@@ -97,7 +101,7 @@ pub fn sinusoid(config: &UnetConfig, timesteps: &[f32]) -> Vec<f32> {
 /// SiLU of the time embedding, with the class added: what every residual block projects, `[N, 1, 1, time_dim]`.
 fn embedding(g: &mut Graph, config: &UnetConfig, sinusoid: Id, labels: Option<Id>) -> Id {
     let dim = config.time_dim();
-    let mut e = g.scoped("time_embedding", |g| {
+    let mut e = g.module("time_embedding", |g| {
         let hidden = g.linear("linear_1", sinusoid, dim);
         let hidden = g.silu(hidden);
         g.linear("linear_2", hidden, dim)
@@ -105,6 +109,7 @@ fn embedding(g: &mut Graph, config: &UnetConfig, sinusoid: Id, labels: Option<Id
     if let (Some(rows), Some(labels)) = (config.num_class_embeds, labels) {
         let table = g.parameter("class_embedding.weight", ParamKind::Embedding, Shape::new(1, 1, rows, dim));
         let class = g.embedding(table, labels);
+        g.name("class_embedding", class);
         e = g.add(e, class);
     }
     g.silu(e)
@@ -129,6 +134,7 @@ fn attention(g: &mut Graph, config: &UnetConfig, x: Id) -> Id {
     let c = g.shape(x).c();
     let h = normalise(g, config, "group_norm", x);
     let [q, k, v] = ["to_q", "to_k", "to_v"].map(|name| g.linear(name, h, c));
+    g.on_request("probabilities", |g| g.attention_probabilities(q, k, config.heads(c)));
     let h = g.attention(q, k, v, config.heads(c));
     let h = g.linear("to_out.0", h, c);
     g.add(h, x)

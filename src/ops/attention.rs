@@ -35,8 +35,8 @@ const WIDE: usize = 64;
 
 /// What every op of this file knows.
 #[derive(Clone, Copy, Debug)]
-struct Heads {
-    heads: usize,
+pub(super) struct Heads {
+    pub(super) heads: usize,
 }
 
 impl Heads {
@@ -72,13 +72,13 @@ impl Heads {
     }
 
     /// Multiplications of `products` products of all queries with all keys, or of the like.
-    fn multiply_adds(q: Shape, products: usize) -> usize {
+    pub(super) fn multiply_adds(q: Shape, products: usize) -> usize {
         products * q.n() * q.pixels() * q.pixels() * q.c()
     }
 
     /// The same as [`Op::gpu_work`]: with their exponentials and barriers these products take about eight times as long as
     /// those of a convolution (lavapipe), and probabilities that are computed again count, too.
-    fn gpu_work(q: Shape, products: usize) -> usize {
+    pub(super) fn gpu_work(q: Shape, products: usize) -> usize {
         8 * Self::multiply_adds(q, products)
     }
 
@@ -100,7 +100,15 @@ impl Heads {
     }
 
     /// P_ij for all j, from the log-sum-exp of row i.
-    fn probabilities<T: Float>(self, q: View<T>, k: View<T>, lse: View<T>, n: usize, head: usize, i: usize) -> Vec<T> {
+    pub(super) fn probabilities<T: Float>(
+        self,
+        q: View<T>,
+        k: View<T>,
+        lse: View<T>,
+        n: usize,
+        head: usize,
+        i: usize,
+    ) -> Vec<T> {
         let lse = lse.data[(n * q.shape.pixels() + i) * self.heads + head];
         self.logits(q, k, n, head, i).into_iter().map(|logit| (logit - lse).exp()).collect()
     }
@@ -117,7 +125,7 @@ impl Heads {
         p.into_iter().enumerate().map(|(j, p)| p * (dot(d_o, &v.data[row(v, j)..][..d]) - mean)).collect()
     }
 
-    fn for_each(self, shape: Shape, mut f: impl FnMut(usize, usize, usize)) {
+    pub(super) fn for_each(self, shape: Shape, mut f: impl FnMut(usize, usize, usize)) {
         for n in 0..shape.n() {
             for head in 0..self.heads {
                 for i in 0..shape.pixels() {
@@ -240,7 +248,7 @@ impl Op for Attention {
 
 /// log Σ_j exp(q_i·k_j/√d), of (q, k): `[N, H, W, heads]`.
 #[derive(Debug)]
-struct AttentionLse(Heads);
+pub(super) struct AttentionLse(pub(super) Heads);
 
 impl AttentionLse {
     fn reference<T: Float>(&self, inputs: &[View<T>], _shape: Shape, out: &mut [T]) {

@@ -5,6 +5,7 @@
 //! kernel of their own, but no gradient: second derivatives are not provided.
 
 mod attention;
+mod attention_probabilities;
 mod channels;
 mod conv2d;
 mod embedding;

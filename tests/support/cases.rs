@@ -4,7 +4,7 @@
 //! A case is a graph with an output `y` and, for every leaf that has a gradient, an output `d.<leaf>`: the gradient of
 //! Σ `cotangent`·y, which makes every gradient op part of some case.
 
-use noisette::graph::{Graph, Id, NodeKind};
+use noisette::graph::{Graph, Id};
 use noisette::ops::fuse;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -30,14 +30,7 @@ impl Case {
 
     /// Names of the ops it computes.
     pub fn ops(&self) -> BTreeSet<&'static str> {
-        let live = self.graph.live();
-        let nodes = self.graph.nodes().iter().zip(live);
-        nodes
-            .filter_map(|(node, live)| match &node.kind {
-                NodeKind::Op { op, .. } if live => Some(op.name()),
-                _ => None,
-            })
-            .collect()
+        self.graph.operations().map(|node| node.op.name()).collect()
     }
 }
 
@@ -131,7 +124,7 @@ impl Rows {
     }
 }
 
-/// All cases. The first rows are the ops, the last ones graphs in which values are used twice.
+/// All cases: the ops, a graph in which values are used twice, and what is only looked at.
 pub fn all() -> Vec<Case> {
     let mut rows = Rows(Vec::new());
     let r = &mut rows;
@@ -359,5 +352,20 @@ pub fn all() -> Vec<Case> {
         let cut = g.slice_channels(joined, 3, 6);
         g.attention(cut, h, l[0], 2)
     });
+
+    // Heads that share a vec4 and heads that do not, keys that fill none, more than one vec4 of heads and of channels.
+    for (x, heads) in [
+        (s(2, 3, 5, 6), 2),
+        (s(2, 4, 3, 8), 1),
+        (s(3, 2, 3, 40), 2),
+        (s(2, 2, 3, 5), 5),
+        (s(2, 1, 3, 68), 1),
+        (s(5, 4, 3, 24), 4),
+        (s(2, 11, 10, 3), 3),
+        (s(2, 1, 1, 4), 2),
+    ] {
+        let leaves = [(x, Data), (x, Data)];
+        r.row("attention_probabilities", &leaves, |g, l| g.attention_probabilities(l[0], l[1], heads));
+    }
     rows.0
 }

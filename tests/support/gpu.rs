@@ -5,9 +5,9 @@
 
 use super::cases::Case;
 use super::compare;
-use noisette::engine::cpu::Real;
+use noisette::engine::cpu::{Real, evaluate};
 use noisette::engine::gpu::{Gpu, KERNELS};
-use noisette::graph::{NodeKind, View};
+use noisette::graph::View;
 use noisette::tensor::Shape;
 use std::sync::{Arc, Mutex};
 use wgpu::BufferUsages as Usage;
@@ -57,40 +57,28 @@ impl Instance {
 
 /// Every op of a case, with each of its kernels, whichever the engine would take. Inputs are the oracle's values rounded to f32, so that errors do not add up.
 pub fn instances(case: &Case) -> Vec<Instance> {
-    let live = case.graph.live();
-    let mut values: Vec<Vec<f32>> = Vec::new();
     let mut found = Vec::new();
-    for (node, live) in case.graph.nodes().iter().zip(live) {
-        let value = match &node.kind {
-            _ if !live => Vec::new(),
-            NodeKind::Constant { value } => vec![*value; node.shape.len()],
-            NodeKind::Op { op, inputs } => {
-                let inputs: Vec<(Shape, Vec<f32>)> =
-                    inputs.iter().map(|&id| (case.graph.shape(id), values[id.index()].clone())).collect();
-                let wide: Vec<Vec<f64>> =
-                    inputs.iter().map(|(_, v)| v.iter().map(|&x| f64::from(x)).collect()).collect();
-                let views: Vec<View<f64>> =
-                    inputs.iter().zip(&wide).map(|(&(shape, _), data)| View { shape, data }).collect();
-                let mut expected = vec![0.0; node.shape.len()];
-                f64::reference(op.as_ref(), &views, node.shape, &mut expected);
-                let shapes: Vec<Shape> = inputs.iter().map(|(shape, _)| *shape).collect();
-                let value = expected.iter().map(|&v| v as f32).collect();
-                let dispatches = [Some(op.dispatch(&shapes, node.shape)), op.dispatch_tiled(&shapes, node.shape)];
-                found.extend(dispatches.into_iter().flatten().map(|dispatch| Instance {
-                    name: format!("{} in {}", dispatch.shader, case.name),
-                    kernel: dispatch.shader,
-                    inputs: dispatch.bound(&inputs),
-                    params: dispatch.params,
-                    workgroups: dispatch.workgroups as u32,
-                    shape: node.shape,
-                    expected: expected.clone(),
-                }));
-                value
-            }
-            _ => case.leaves[node.leaf_name().expect("neither op nor constant")].clone(),
-        };
-        values.push(value);
-    }
+    evaluate(&case.graph, &case.leaves, |op, inputs, shape| {
+        let wide: Vec<Vec<f64>> = inputs.iter().map(|view| view.data.iter().map(|&x| f64::from(x)).collect()).collect();
+        let views: Vec<View<f64>> =
+            inputs.iter().zip(&wide).map(|(view, data)| View { shape: view.shape, data }).collect();
+        let mut expected = vec![0.0; shape.len()];
+        f64::reference(op, &views, shape, &mut expected);
+        let value = expected.iter().map(|&v| v as f32).collect();
+        let inputs: Vec<(Shape, Vec<f32>)> = inputs.iter().map(|view| (view.shape, view.data.to_vec())).collect();
+        let shapes: Vec<Shape> = inputs.iter().map(|(shape, _)| *shape).collect();
+        let dispatches = [Some(op.dispatch(&shapes, shape)), op.dispatch_tiled(&shapes, shape)];
+        found.extend(dispatches.into_iter().flatten().map(|dispatch| Instance {
+            name: format!("{} in {}", dispatch.shader, case.name),
+            kernel: dispatch.shader,
+            inputs: dispatch.bound(&inputs),
+            params: dispatch.params,
+            workgroups: dispatch.workgroups as u32,
+            shape,
+            expected: expected.clone(),
+        }));
+        value
+    });
     found
 }
 

@@ -67,6 +67,7 @@ kernels![
     "attention_grad_q",
     "attention_grad_v",
     "attention_lse",
+    "attention_probabilities",
     "attention_tiled",
     "clip_norm",
     "concat",
