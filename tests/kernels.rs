@@ -4,7 +4,7 @@
 mod support;
 
 use noisette::engine::cpu::interpret;
-use noisette::engine::gpu::{Gpu, KERNELS, in_pieces};
+use noisette::engine::gpu::{Gpu, KERNELS, split_source};
 use noisette::graph::Graph;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -64,7 +64,7 @@ fn pieces_of_a_dispatch_give_the_bits_of_the_whole() {
     let mut tried = BTreeMap::new();
     for instance in cases::all().iter().flat_map(gpu::instances) {
         let kernel = instance.kernel;
-        let Some(source) = in_pieces(gpu::source(kernel)) else {
+        let Some(source) = split_source(gpu::source(kernel)) else {
             assert_eq!(instance.workgroups, 1, "{kernel} cannot be done in pieces");
             continue;
         };

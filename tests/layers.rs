@@ -61,7 +61,7 @@ const WORDS: [(&str, &[&str]); 13] = [
     ("ctrlc", &["cli"]),
     ("png", &["cli", "data", "web"]),
     // The trainer and the session know no clock and no files, so that a page can drive them.
-    ("Instant", &["cli", "web", "engine/gpu/pace.rs"]),
+    ("Instant", &["cli", "web", "engine/gpu/throughput.rs"]),
     (
         "fs",
         &[

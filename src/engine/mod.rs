@@ -5,7 +5,7 @@ pub mod cpu;
 mod description;
 #[cfg_attr(not(feature = "gpu"), path = "gpu_absent.rs")]
 pub mod gpu;
-mod memory;
+mod plan;
 mod runs;
 #[cfg(feature = "gpu")]
 mod sorting;

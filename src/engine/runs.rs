@@ -8,7 +8,7 @@ pub struct Started(Values);
 
 enum Values {
     Here(Vec<Vec<Vec<f32>>>),
-    Coming(gpu::Kept),
+    InFlight(gpu::Kept),
 }
 
 /// How far ahead of its results a program is best driven.
@@ -46,7 +46,7 @@ impl Program {
                 }
                 Values::Here(results)
             }
-            Inner::Gpu(program) => Values::Coming(program.start(&ids, runs, &kept)?),
+            Inner::Gpu(program) => Values::InFlight(program.start(&ids, runs, &kept)?),
         }))
     }
 
@@ -57,8 +57,8 @@ impl Program {
     pub async fn finish(&mut self, started: Started) -> Result<Vec<Vec<Vec<f32>>>, EngineError> {
         match (started.0, &mut self.inner) {
             (Values::Here(values), _) => Ok(values),
-            (Values::Coming(kept), Inner::Gpu(program)) => Ok(program.finish(kept).await?),
-            (Values::Coming(_), Inner::Cpu(_)) => Ok(Vec::new()),
+            (Values::InFlight(kept), Inner::Gpu(program)) => Ok(program.finish(kept).await?),
+            (Values::InFlight(_), Inner::Cpu(_)) => Ok(Vec::new()),
         }
     }
 

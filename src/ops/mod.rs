@@ -20,11 +20,11 @@ mod mse;
 mod noised;
 mod optimizer;
 mod qkv;
+mod reduce;
 mod remember;
 mod resample;
 mod scale;
 mod silu;
-mod sums;
 
 pub use conv2d::Conv2dShape;
 pub use fuse::fuse;

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 /// Steps that were started before their turn, all images at once. They are not part of the run until their turn comes.
 #[derive(Default)]
-struct Coming {
+struct InFlight {
     /// Started, with the number of steps in each portion.
     started: VecDeque<(usize, Started)>,
     /// Finished: x and the network's output after each.
@@ -23,7 +23,7 @@ struct Coming {
     x_is_there: bool,
 }
 
-impl Coming {
+impl InFlight {
     fn steps(&self) -> usize {
         self.started.iter().map(|(steps, _)| steps).sum::<usize>() + self.finished.len()
     }
@@ -83,7 +83,7 @@ pub struct Session {
     predictor: Option<Predictor>,
     steppers: Vec<(Key, Program)>,
     run: Option<Run>,
-    coming: Coming,
+    in_flight: InFlight,
 }
 
 impl Session {
@@ -107,15 +107,26 @@ impl Session {
         weights: Weights,
     ) -> Result<Self, PlaygroundError> {
         let schedule = scheduler.schedule()?;
-        let (predictor, steppers, run, coming) = (None, Vec::new(), None, Coming::default());
-        Ok(Self { engine, config, scheduler, weights, schedule, images_at_once: 16, predictor, steppers, run, coming })
+        let (predictor, steppers, run, in_flight) = (None, Vec::new(), None, InFlight::default());
+        Ok(Self {
+            engine,
+            config,
+            scheduler,
+            weights,
+            schedule,
+            images_at_once: 16,
+            predictor,
+            steppers,
+            run,
+            in_flight,
+        })
     }
 
     /// How many images go through the network together, 16 unless told otherwise: fewer give the caller more pauses. The
     /// results do not depend on it, up to rounding.
     pub fn set_images_at_once(&mut self, images: usize) {
         self.images_at_once = images.max(1);
-        self.coming = Coming::default();
+        self.in_flight = InFlight::default();
     }
 
     /// The engine.
@@ -210,14 +221,14 @@ impl Session {
         let wanted = run.keys(self.image_shape(), self.images_at_once);
         self.steppers.retain(|(key, _)| wanted.contains(key));
         self.run = Some(run);
-        self.coming = Coming::default();
+        self.in_flight = InFlight::default();
         Ok(())
     }
 
     /// Drops the run in progress.
     pub fn stop(&mut self) {
         self.run = None;
-        self.coming = Coming::default();
+        self.in_flight = InFlight::default();
     }
 
     /// The run's x as it stands, `[N, H, W, C]`: noise before the first step.
@@ -247,7 +258,7 @@ impl Session {
     pub async fn advance(&mut self) -> Result<Advance, PlaygroundError> {
         let result = self.try_advance().await;
         if result.is_err() {
-            self.coming = Coming::default();
+            self.in_flight = InFlight::default();
         }
         result
     }
@@ -272,26 +283,26 @@ impl Session {
         // Some of the images cannot go ahead of the others: the next step is theirs, too.
         let whole = count == run.count(image);
         let ahead = if whole { program.ahead() } else { Ahead { runs: 1, portions: 1 } };
-        let coming = &mut self.coming;
-        while coming.finished.is_empty() && coming.started.len() < ahead.portions.max(1) {
-            let from = run.position + coming.steps();
+        let in_flight = &mut self.in_flight;
+        while in_flight.finished.is_empty() && in_flight.started.len() < ahead.portions.max(1) {
+            let from = run.position + in_flight.steps();
             let steps = ahead.runs.max(1).min(run.steps.len() - from);
             if steps == 0 {
                 break;
             }
-            if !coming.x_is_there {
+            if !in_flight.x_is_there {
                 run.write(program, first, count, image)?;
             }
             let started = run.begin(program, config, from..from + steps, range.clone(), image)?;
-            coming.started.push_back((steps, started));
-            coming.x_is_there = whole;
+            in_flight.started.push_back((steps, started));
+            in_flight.x_is_there = whole;
         }
-        if coming.finished.is_empty()
-            && let Some((_, started)) = coming.started.pop_front()
+        if in_flight.finished.is_empty()
+            && let Some((_, started)) = in_flight.started.pop_front()
         {
-            coming.finished.extend(program.finish(started).await?);
+            in_flight.finished.extend(program.finish(started).await?);
         }
-        let Some([next, output]) = coming.finished.pop_front().and_then(|values| <[_; 2]>::try_from(values).ok())
+        let Some([next, output]) = in_flight.finished.pop_front().and_then(|values| <[_; 2]>::try_from(values).ok())
         else {
             return Ok(Advance::Finished);
         };

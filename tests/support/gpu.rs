@@ -5,7 +5,7 @@
 
 use super::cases::Case;
 use super::compare;
-use noisette::engine::cpu::{Real, evaluate};
+use noisette::engine::cpu::{Number, evaluate};
 use noisette::engine::gpu::{Gpu, KERNELS};
 use noisette::graph::View;
 use noisette::tensor::Shape;
@@ -159,7 +159,7 @@ impl Bench {
         Ok(self.run(pipeline, prepared)?.into_iter().map(f32::to_bits).collect())
     }
 
-    /// The bits of an instance's result where this kernel, made by `in_pieces`, is given some workgroups at a time.
+    /// The bits of an instance's result where this kernel, made by `split_source`, is given some workgroups at a time.
     pub fn bits_in_pieces(
         &self,
         pipeline: &wgpu::ComputePipeline,

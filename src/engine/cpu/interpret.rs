@@ -6,18 +6,18 @@ use num_traits::Float;
 use std::collections::HashMap;
 
 /// Types the references are generic over.
-pub trait Real: Float {
+pub trait Number: Float {
     /// Runs an op's reference in this type.
     fn reference(op: &dyn Op, inputs: &[View<Self>], shape: Shape, out: &mut [Self]);
 }
 
-impl Real for f32 {
+impl Number for f32 {
     fn reference(op: &dyn Op, inputs: &[View<Self>], shape: Shape, out: &mut [Self]) {
         op.reference_f32(inputs, shape, out);
     }
 }
 
-impl Real for f64 {
+impl Number for f64 {
     fn reference(op: &dyn Op, inputs: &[View<Self>], shape: Shape, out: &mut [Self]) {
         op.reference_f64(inputs, shape, out);
     }
@@ -26,7 +26,7 @@ impl Real for f64 {
 /// Runs a graph once by its references: leaves by name in, all outputs and assigned values (under the leaf's name) out.
 ///
 /// Panics when a leaf is missing or of the wrong length: this is the oracle of tests, not a part of the product's paths.
-pub fn interpret<T: Real>(graph: &Graph, leaves: &HashMap<String, Vec<T>>) -> HashMap<String, Vec<T>> {
+pub fn interpret<T: Number>(graph: &Graph, leaves: &HashMap<String, Vec<T>>) -> HashMap<String, Vec<T>> {
     let values = interpret_all(graph, leaves);
     let outputs = graph.outputs().iter().map(|(name, id)| (name.clone(), values[id.index()].clone()));
     let assigned = graph.assigns().iter().map(|(state, value)| {
@@ -36,7 +36,7 @@ pub fn interpret<T: Real>(graph: &Graph, leaves: &HashMap<String, Vec<T>>) -> Ha
 }
 
 /// [`interpret`] that keeps the value of every node, by its index: nothing for those that nothing depends on.
-pub fn interpret_all<T: Real>(graph: &Graph, leaves: &HashMap<String, Vec<T>>) -> Vec<Vec<T>> {
+pub fn interpret_all<T: Number>(graph: &Graph, leaves: &HashMap<String, Vec<T>>) -> Vec<Vec<T>> {
     evaluate(graph, leaves, |op, inputs, shape| {
         let mut out = vec![T::zero(); shape.len()];
         T::reference(op, inputs, shape, &mut out);

@@ -4,7 +4,7 @@ mod interpret;
 mod program;
 mod tensor;
 
-pub use interpret::{Real, evaluate, interpret, interpret_all};
+pub use interpret::{Number, evaluate, interpret, interpret_all};
 pub use program::Program;
 pub(super) use tensor::Tensor;
 

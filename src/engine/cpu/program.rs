@@ -2,7 +2,7 @@
 
 use super::tensor::Packed;
 use super::{OutOfMemory, Tensor, zeros};
-use crate::engine::{Cost, memory::Plan};
+use crate::engine::{Cost, plan::Plan};
 use crate::graph::{Fast, Graph, Id, NodeKind, Op, Packing, View};
 use crate::tensor::Shape;
 use std::collections::HashMap;

@@ -2,21 +2,21 @@
 //! that suits the adapter, in one piece or several.
 
 use super::arena::Arenas;
-use super::chain::Chains;
-use super::pieces::{Piece, pieces};
-use super::{memory, pace};
+use super::merged_sums::MergedSums;
+use super::split::{Part, split};
+use super::{memory, throughput};
 use crate::graph::{Dispatch, Graph, Id, NodeKind};
 use crate::tensor::Shape;
 
 /// A dispatch and the values it binds: their nodes, and their bytes, which may go on through the neighbours in an arena.
-pub(super) type Bound = (Piece, Vec<(Id, usize)>);
+pub(super) type Bound = (Part, Vec<(Id, usize)>);
 
 /// All dispatches for the ops that have a place for their values.
 pub(super) fn dispatches(
     graph: &Graph,
     has_place: impl Fn(Id) -> bool,
     arenas: &Arenas,
-    chains: &Chains,
+    merged_sums: &MergedSums,
     software: bool,
     fewest_tiled: usize,
 ) -> Vec<Bound> {
@@ -41,7 +41,7 @@ pub(super) fn dispatches(
             if let Some(to) = bound.last_mut() {
                 *to = (first, bytes);
             }
-        } else if let Some(link) = chains.link(id) {
+        } else if let Some(link) = merged_sums.link(id) {
             let [first, last] = link.values;
             shapes[0] = graph.shape(first);
             bound[0] = (first, memory::bytes(shapes[0]));
@@ -55,8 +55,8 @@ pub(super) fn dispatches(
         let dispatch = choose(fewest_tiled, op.dispatch(&shapes, out), tiled);
         let written = bound.split_off(inputs.len());
         let bound: Vec<_> = dispatch.bound(&bound).into_iter().chain(written).collect();
-        let work = pace::work(op.gpu_work(&shapes, out), &shapes, out);
-        dispatches.extend(pieces(dispatch, work, software).into_iter().map(|piece| (piece, bound.clone())));
+        let work = throughput::work(op.gpu_work(&shapes, out), &shapes, out);
+        dispatches.extend(split(dispatch, work, software).into_iter().map(|piece| (piece, bound.clone())));
     }
     dispatches
 }

@@ -2,7 +2,7 @@
 
 use super::GpuError;
 use super::device::Device;
-use super::pieces::in_pieces;
+use super::split::split_source;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -112,7 +112,7 @@ kernels![
 pub(super) struct Kernels(Mutex<HashMap<(&'static str, bool), wgpu::ComputePipeline>>);
 
 impl Kernels {
-    /// The pipeline of a kernel, or of parts of it, see `pieces`.
+    /// The pipeline of a kernel, or of parts of it, see `split`.
     pub fn pipeline(
         &self,
         device: &Device,
@@ -122,7 +122,7 @@ impl Kernels {
         let known = KERNELS.iter().find(|(kernel, _)| *kernel == name);
         let unknown = || GpuError::UnknownKernel(name.to_owned());
         let (_, source) = known.ok_or_else(unknown)?;
-        let part = if in_parts { Some(in_pieces(source).ok_or_else(unknown)?) } else { None };
+        let part = if in_parts { Some(split_source(source).ok_or_else(unknown)?) } else { None };
         let source = part.map_or(Cow::Borrowed(*source), Cow::Owned);
         let mut pipelines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(pipelines.entry((name, in_parts)).or_insert_with(|| create(device, name, source)).clone())
@@ -132,7 +132,7 @@ impl Kernels {
 fn create(device: &Device, name: &str, source: Cow<'static, str>) -> wgpu::ComputePipeline {
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source) };
     // SAFETY: unchecked kernels must not leave their buffers, nor loop for ever. Every text is our own and fixed when the
-    // crate is built, but for the rule by which `in_pieces` adds to it. All loops are bounded by `Params`, and all indices
+    // crate is built, but for the rule by which `split_source` adds to it. All loops are bounded by `Params`, and all indices
     // are made of `Params` and the invocation's number, which kernels compare with the number of items first;
     // `Op::dispatch` derives `Params` from the same shapes that size the buffers. The one index that comes from data, an
     // embedding's label, is clamped to the table.

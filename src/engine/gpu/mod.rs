@@ -3,48 +3,48 @@
 //! | module | what |
 //! |---|---|
 //! | `arena` | many small values treated alike, one dispatch for all |
-//! | `chain` | a number to which many values add, one dispatch for all |
+//! | `merged_sums` | a number to which many values add, one dispatch for all |
 //! | `device` | opening an adapter; errors that arrive later |
 //! | `dispatches` | which kernels are dispatched for a graph, and what they bind |
 //! | `kernels` | the WGSL of every op, and pipelines made of it once |
 //! | `memory` | padded values on their way to the GPU and back |
-//! | `pace` | how much work goes into one submission |
-//! | `pieces` | a dispatch too long for one submission, in parts |
+//! | `throughput` | how much work goes into one submission |
+//! | `split` | a dispatch too long for one submission, in parts |
 //! | `program` | a graph compiled to dispatches |
 //! | `replay` | running it, once or several times in a row, and reading its values |
 //! | `weights` | parameters that programs share |
 
 mod arena;
-mod chain;
 mod device;
 mod dispatches;
 mod kernels;
 mod memory;
-mod pace;
-mod pieces;
+mod merged_sums;
 mod program;
 mod replay;
+mod split;
+mod throughput;
 mod weights;
 
 #[doc(hidden)]
 pub use device::Made;
 #[doc(hidden)]
 pub use kernels::KERNELS;
-#[doc(hidden)]
-pub use pieces::in_pieces;
 pub(super) use program::Place;
 #[doc(hidden)]
 pub use program::Program;
 #[doc(hidden)]
 pub use replay::Kept;
+#[doc(hidden)]
+pub use split::split_source;
 pub(super) use weights::{Weights, bytes};
 
 use crate::graph::{Graph, Id};
 use device::Device;
 use kernels::Kernels;
-use pace::Pace;
 use std::collections::HashMap;
 use std::sync::Arc;
+use throughput::Throughput;
 
 /// What can go wrong on a GPU.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +107,7 @@ fn in_brackets(name: &str) -> String {
 pub struct Gpu {
     device: Arc<Device>,
     kernels: Arc<Kernels>,
-    pace: Pace,
+    throughput: Throughput,
 }
 
 impl Gpu {
@@ -118,8 +118,8 @@ impl Gpu {
     /// Opens the fastest adapter. A software adapter (llvmpipe, SwiftShader, WARP) is an error unless allowed.
     pub async fn open(allow_software: bool) -> Result<Self, GpuError> {
         let device = Device::open(allow_software).await?;
-        let pace = Pace::new(device.software);
-        Ok(Self { device: Arc::new(device), kernels: Arc::default(), pace })
+        let throughput = Throughput::new(device.software);
+        Ok(Self { device: Arc::new(device), kernels: Arc::default(), throughput })
     }
 
     /// The adapter's name, for people.

@@ -3,13 +3,13 @@
 //! `replay` runs what is compiled here.
 
 use super::arena::Arenas;
-use super::chain::Chains;
 use super::device::Device;
-use super::pace::Pace;
-use super::pieces::Piece;
+use super::merged_sums::MergedSums;
+use super::split::Part;
+use super::throughput::Throughput;
 use super::{Gpu, GpuError, dispatches, memory};
 use crate::engine::Cost;
-use crate::engine::memory::Plan;
+use crate::engine::plan::Plan;
 use crate::engine::sorting::by_key;
 use crate::graph::{Graph, Id, NodeKind};
 use crate::tensor::Shape;
@@ -74,7 +74,7 @@ impl Copy {
 /// A compiled graph.
 pub struct Program {
     pub(super) device: Arc<Device>,
-    pub(super) pace: Pace,
+    pub(super) throughput: Throughput,
     pub(super) steps: Vec<Step>,
     /// The work of each step.
     pub(super) works: Vec<f64>,
@@ -103,9 +103,9 @@ impl Program {
         device.check()?;
         let live = graph.live();
         let arenas = Arenas::new(graph, memory::bytes, alignment(device), largest(device), given.keys().copied());
-        let chains = Chains::new(graph, &arenas);
+        let merged_sums = MergedSums::new(graph, &arenas);
         let plan = Plan::new(graph, memory::bytes, |id| {
-            given.contains_key(&id) || arenas.place(id).is_some() || chains.has(id)
+            given.contains_key(&id) || arenas.place(id).is_some() || merged_sums.has(id)
         });
         // The largest value of each buffer, to name it where it does not fit.
         let mut shapes = vec![Shape::SCALAR; plan.sizes.len()];
@@ -132,7 +132,7 @@ impl Program {
                 live[id.index()].then(|| place.clone())
             } else if let Some((arena, offset)) = arenas.place(id) {
                 Some(Place { buffer: arena_buffers[arena].clone(), offset: offset as u64 })
-            } else if chains.link(id).is_some() {
+            } else if merged_sums.link(id).is_some() {
                 sums += memory::bytes(node.shape);
                 Some(Place::start(memory::storage(device, node.shape, memory::bytes(node.shape))?))
             } else {
@@ -142,7 +142,7 @@ impl Program {
         }
 
         fill_constants(device, graph, &values);
-        let (steps, works) = record(gpu, graph, &values, &arenas, &chains, always_tiled)?;
+        let (steps, works) = record(gpu, graph, &values, &arenas, &merged_sums, always_tiled)?;
         let (copies, copied) = assignments(device, graph, &values)?;
         device.check()?;
         let bytes = |ids: &mut dyn Iterator<Item = Id>| -> usize {
@@ -157,7 +157,7 @@ impl Program {
         };
         Ok(Self {
             device: device.clone(),
-            pace: gpu.pace.clone(),
+            throughput: gpu.throughput.clone(),
             steps,
             works,
             copies,
@@ -204,13 +204,13 @@ fn record(
     graph: &Graph,
     values: &[(Shape, Option<Place>)],
     arenas: &Arenas,
-    chains: &Chains,
+    merged_sums: &MergedSums,
     always_tiled: bool,
 ) -> Result<(Vec<Step>, Vec<f64>), GpuError> {
     let device = &gpu.device;
     let fewest_tiled = if always_tiled { 0 } else { dispatches::fewest_tiled(device.software) };
     let has_place = |id: Id| values[id.index()].1.is_some();
-    let dispatches = dispatches::dispatches(graph, has_place, arenas, chains, device.software, fewest_tiled);
+    let dispatches = dispatches::dispatches(graph, has_place, arenas, merged_sums, device.software, fewest_tiled);
 
     // All Params stand in one buffer.
     let alignment = device.limits.min_uniform_buffer_offset_alignment as usize;
@@ -226,7 +226,7 @@ fn record(
     device.write(&params, 0, &bytes);
 
     let mut steps = Vec::with_capacity(dispatches.len());
-    for ((Piece { dispatch, is_part, .. }, bound), offset) in dispatches.iter().zip(offsets) {
+    for ((Part { dispatch, is_part, .. }, bound), offset) in dispatches.iter().zip(offsets) {
         let pipeline = gpu.kernels.pipeline(device, dispatch.shader, *is_part)?;
         let own = Place { buffer: params.clone(), offset: offset as u64 };
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: own.binding(dispatch.params.len()) }];

@@ -5,8 +5,8 @@
 //! a write to a queue takes effect before the whole submission.
 
 use super::memory::Download;
-use super::pace;
 use super::program::{Place, Program, Step};
+use super::throughput;
 use super::{GpuError, memory};
 use crate::graph::Id;
 use crate::tensor::Shape;
@@ -21,7 +21,7 @@ pub struct Kept {
 
 /// Runs to make room for where there are so many: as many as there may ever be, once there is more than one.
 fn room(runs: usize) -> usize {
-    if runs > 1 { runs.max(pace::MOST_RUNS) } else { runs }
+    if runs > 1 { runs.max(throughput::MOST_RUNS) } else { runs }
 }
 
 /// A copy from a slot of the ring to a leaf.
@@ -63,8 +63,8 @@ impl Program {
         let size = kept_bytes as usize * runs.len();
         let download = (size > 0).then(|| self.take_download(size, room(runs.len()) * kept_bytes as usize));
 
-        let sent = pace::now();
-        let most = self.pace.most_work();
+        let sent = throughput::now();
+        let most = self.throughput.most_work();
         let mut recording = self.device.encoder();
         let mut waiting = 0.0; // work that is recorded and not submitted
         for run in 0..runs.len() as u64 {
@@ -75,7 +75,7 @@ impl Program {
             }
             let mut from = 0;
             while from < self.steps.len() {
-                let (to, work) = pace::end_of_submission(&self.works, from, waiting, most);
+                let (to, work) = throughput::end_of_submission(&self.works, from, waiting, most);
                 if to > from {
                     self.pass(&mut recording, &self.steps[from..to]);
                 }
@@ -96,8 +96,8 @@ impl Program {
             }
         }
         let submission = self.device.submit(recording);
-        let (pace, work) = (self.pace.clone(), self.work() * runs.len() as f64);
-        self.device.when_done(move || pace.learn(work, sent, pace::now()));
+        let (throughput, work) = (self.throughput.clone(), self.work() * runs.len() as f64);
+        self.device.when_done(move || throughput.learn(work, sent, throughput::now()));
         self.device.check()?;
         let live = |&id: &Id| self.place(id).map(|_| self.values[id.index()].0);
         Ok(Kept {
@@ -156,7 +156,7 @@ impl Program {
     /// before the first is waited for.
     pub fn ahead(&self) -> (usize, usize) {
         let work = self.work();
-        (self.pace.runs_at_once(work), if self.pace.is_quick(work) { 2 } else { 1 })
+        (self.throughput.runs_at_once(work), if self.throughput.is_quick(work) { 2 } else { 1 })
     }
 
     /// The work of one run.

@@ -18,9 +18,9 @@ pub(super) struct Link {
     pub so_far: Id,
 }
 
-/// The chains of a graph. Their sums last for a whole run, since they are needed later than the graph tells.
+/// The merged_sums of a graph. Their sums last for a whole run, since they are needed later than the graph tells.
 #[derive(Default)]
-pub(super) struct Chains {
+pub(super) struct MergedSums {
     members: HashSet<Id>,
     links: HashMap<Id, Link>,
 }
@@ -33,8 +33,8 @@ fn accumulating(graph: &Graph, node: Id) -> Option<(&dyn Op, Id, Id)> {
     }
 }
 
-impl Chains {
-    /// Finds the chains, which begin with a leaf or a constant and end where a sum has any other use.
+impl MergedSums {
+    /// Finds the merged_sums, which begin with a leaf or a constant and end where a sum has any other use.
     pub fn new(graph: &Graph, arenas: &Arenas) -> Self {
         let live = graph.live();
         let nodes: Vec<Id> = (0..live.len() as u32).map(Id).filter(|id| live[id.index()]).collect();
@@ -52,15 +52,15 @@ impl Chains {
             (alike && sum == member && !kept.contains(&member)).then_some(user)
         };
 
-        let mut chains = Self::default();
+        let mut merged_sums = Self::default();
         for &begin in &nodes {
             let Some((_, _, start)) = accumulating(graph, begin) else { continue };
             if !matches!(graph.node(start).kind, NodeKind::Op { .. }) {
                 let members: Vec<Id> = std::iter::successors(Some(begin), next).collect();
-                chains.add(graph, arenas, &members, start);
+                merged_sums.add(graph, arenas, &members, start);
             }
         }
-        chains
+        merged_sums
     }
 
     /// Makes links of the members of a chain.
@@ -128,31 +128,31 @@ mod tests {
         (g, gradients, members)
     }
 
-    fn chains(graph: &Graph) -> Chains {
-        Chains::new(graph, &Arenas::new(graph, |shape| shape.vec4_len() * 16, 256, 1 << 20, std::iter::empty()))
+    fn merged_sums(graph: &Graph) -> MergedSums {
+        MergedSums::new(graph, &Arenas::new(graph, |shape| shape.vec4_len() * 16, 256, 1 << 20, std::iter::empty()))
     }
 
     #[test]
     fn neighbours_are_one_link_and_what_is_left_another() {
         let (graph, gradients, members) = clipped(&[3, 100, 65]);
-        let chains = chains(&graph);
-        assert!(members.iter().all(|&member| chains.has(member)));
-        assert_eq!(chains.links.len(), 2);
+        let merged_sums = merged_sums(&graph);
+        assert!(members.iter().all(|&member| merged_sums.has(member)));
+        assert_eq!(merged_sums.links.len(), 2);
         let start = graph.node(members[0]).inputs()[1];
         let again = Link { values: [gradients[1]; 2], so_far: start };
-        assert_eq!(chains.link(members[1]), Some(&again));
+        assert_eq!(merged_sums.link(members[1]), Some(&again));
         let others = Link { values: [gradients[0], gradients[3]], so_far: members[1] };
-        assert_eq!(chains.link(members[3]), Some(&others));
+        assert_eq!(merged_sums.link(members[3]), Some(&others));
     }
 
     #[test]
     fn a_sum_that_is_needed_by_itself_ends_a_chain() {
         let (mut graph, _, members) = clipped(&[3, 100, 65, 7]);
         graph.output("so far", members[2]);
-        let chains = chains(&graph);
-        assert!(members[..3].iter().all(|&member| chains.has(member)));
+        let merged_sums = merged_sums(&graph);
+        assert!(members[..3].iter().all(|&member| merged_sums.has(member)));
         // The rest begins with a result that may not last.
-        assert!(!members[3..].iter().any(|&member| chains.has(member)));
+        assert!(!members[3..].iter().any(|&member| merged_sums.has(member)));
     }
 
     #[test]
@@ -163,6 +163,6 @@ mod tests {
         let first = g.sum_squares(a, zero);
         let second = g.sum_squares(b, first);
         g.output("sum", second);
-        assert!(chains(&g).members.is_empty(), "no arena holds them");
+        assert!(merged_sums(&g).members.is_empty(), "no arena holds them");
     }
 }

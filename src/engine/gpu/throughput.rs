@@ -27,7 +27,7 @@ pub(super) fn work(multiplications: usize, inputs: &[Shape], out: Shape) -> f64 
 
 /// The rate of a device.
 #[derive(Clone)]
-pub(super) struct Pace(Arc<Mutex<State>>);
+pub(super) struct Throughput(Arc<Mutex<State>>);
 
 struct State {
     first_guess: f64,
@@ -38,7 +38,7 @@ struct State {
     done: f64,
 }
 
-impl Pace {
+impl Throughput {
     pub fn new(software: bool) -> Self {
         let first_guess = if software { SOFTWARE } else { HARDWARE };
         Self(Arc::new(Mutex::new(State { first_guess, measured: [0.0; REMEMBERED], count: 0, done: 0.0 })))
@@ -125,20 +125,23 @@ mod tests {
 
     #[test]
     fn the_rate_is_the_best_of_the_last_measurements() {
-        let pace = Pace::new(true);
-        assert_eq!(pace.most_work(), LONGEST / SOFTWARE);
-        assert_eq!(pace.runs_at_once(1e6), 1);
-        pace.learn(1e6, 0.0, 0.01);
-        assert!((pace.most_work() - 5e6).abs() < 1.0);
+        let throughput = Throughput::new(true);
+        assert_eq!(throughput.most_work(), LONGEST / SOFTWARE);
+        assert_eq!(throughput.runs_at_once(1e6), 1);
+        throughput.learn(1e6, 0.0, 0.01);
+        assert!((throughput.most_work() - 5e6).abs() < 1.0);
         // Sent while the first was under way.
-        pace.learn(1e6, 0.001, 0.012);
-        assert!((pace.most_work() - 25e6).abs() < 1.0);
-        assert_eq!((pace.runs_at_once(1e6), pace.runs_at_once(1.0), pace.is_quick(1e6)), (8, MOST_RUNS, true));
+        throughput.learn(1e6, 0.001, 0.012);
+        assert!((throughput.most_work() - 25e6).abs() < 1.0);
+        assert_eq!(
+            (throughput.runs_at_once(1e6), throughput.runs_at_once(1.0), throughput.is_quick(1e6)),
+            (8, MOST_RUNS, true)
+        );
         for i in 1..=REMEMBERED {
-            pace.learn(1e6, i as f64, i as f64 + 0.1);
+            throughput.learn(1e6, i as f64, i as f64 + 0.1);
         }
-        assert_eq!((pace.runs_at_once(1e6), pace.is_quick(1e6)), (1, false));
-        pace.learn(1e6, 10.0, 10.0);
-        assert!((pace.most_work() - 5e5).abs() < 1.0, "no time at all is no measurement");
+        assert_eq!((throughput.runs_at_once(1e6), throughput.is_quick(1e6)), (1, false));
+        throughput.learn(1e6, 10.0, 10.0);
+        assert!((throughput.most_work() - 5e5).abs() < 1.0, "no time at all is no measurement");
     }
 }
