@@ -7,7 +7,7 @@ mod report;
 
 pub use options::{Loss, TrainOptions};
 pub use recipe::Recipe;
-pub use report::{BUCKETS, ImageError, StepReport, TrainError, bucket};
+pub use report::{BUCKETS, ImageError, StepReport, TrainError, bucket, bucket_range};
 
 use crate::diffusion::{Prediction, schedule::Schedule};
 use crate::engine::{Engine, EngineError, Program, Weights};
