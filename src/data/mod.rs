@@ -2,6 +2,7 @@
 
 pub mod batches;
 mod error;
+pub mod fit;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 pub mod format;
