@@ -68,8 +68,7 @@ fn image_shape(config: &UnetConfig) -> Shape {
 /// The label of a class, or of none: `None` for a model without classes.
 fn label_of(config: &UnetConfig, class: Option<usize>) -> Result<Option<usize>, PlaygroundError> {
     let classes = config.classes();
-    // Labels that name something are those before and after the one that means none.
-    let known = |label: usize| config.num_class_embeds.is_some_and(|n| label < n) && config.null_class != Some(label);
+    let known = |label: usize| config.labels().any(|known| known == label);
     match class {
         Some(class) if known(class) => Ok(Some(class)),
         Some(found) => Err(PlaygroundError::Class { found, classes }),

@@ -138,8 +138,7 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
     // A recipe that says it all needs no look at the data.
     let whole = ["sample_size", "in_channels", "num_class_embeds", "_null_class", "_class_names"];
     let is_whole = whole.iter().all(|key| given.net(key).is_some());
-    let net =
-        if is_whole { UnetConfig::digits() } else { dataset::suitable_net(&args.data, given.settings.get("net"))? };
+    let net = if is_whole { UnetConfig::digits() } else { dataset::net_for(&args.data, given.settings.get("net"))? };
     let recipe = labels::new_recipe(Recipe::new(net), given)?;
     let checkpoint = Checkpoint {
         config: recipe.net.clone(),
