@@ -74,7 +74,22 @@ pub fn part([height, width]: [usize; 2], size: [usize; 2]) -> Part {
 
 /// The picture as bytes `[H, W, C]` of height and width `size`: RGB for three channels, else its luminance in each channel.
 pub fn fit(picture: &Pixels, size: [usize; 2], channels: usize) -> Vec<u8> {
-    let part = part([picture.height, picture.width], size);
+    scaled(picture, part([picture.height, picture.width], size), size, channels)
+}
+
+/// The same as x_0, `[H, W, C]` in [−1, 1].
+pub fn x_0(picture: &Pixels, size: [usize; 2], channels: usize) -> Vec<f32> {
+    fit(picture, size, channels).into_iter().map(from_pixel).collect()
+}
+
+/// The x_0 of a picture of which only its [`part`] is here. Of that nothing more may be cropped: proportions of whole pixels are not
+/// exact.
+pub fn x_0_of_part(picture: &Pixels, size: [usize; 2], channels: usize) -> Vec<f32> {
+    let part = Part { top: 0, left: 0, height: picture.height, width: picture.width };
+    scaled(picture, part, size, channels).into_iter().map(from_pixel).collect()
+}
+
+fn scaled(picture: &Pixels, part: Part, size: [usize; 2], channels: usize) -> Vec<u8> {
     let colours = picture.colours();
     let fitted = match [part.height, part.width] == size {
         true => copied(picture, part),
@@ -89,11 +104,6 @@ pub fn fit(picture: &Pixels, size: [usize; 2], channels: usize) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// The same as x_0, `[H, W, C]` in [−1, 1].
-pub fn x_0(picture: &Pixels, size: [usize; 2], channels: usize) -> Vec<f32> {
-    fit(picture, size, channels).into_iter().map(from_pixel).collect()
 }
 
 /// The brightness of a colour: Y' of Rec. 709, of the values as they are stored.

@@ -111,7 +111,7 @@ pub async fn open(file: &File, shape: Shape) -> Result<Vec<f32>, String> {
     // Only what is to be seen is decoded into our own memory.
     let (rgba, found) = pixels_of(&image, fit::part([height, width], size)).ok_or_else(unreadable)?;
     let picture = Pixels::new(&rgba, found, 4).ok_or_else(unreadable)?;
-    Ok(fit::x_0(&picture, size, shape.c()))
+    Ok(fit::x_0_of_part(&picture, size, shape.c()))
 }
 
 /// What is in a file.
