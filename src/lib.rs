@@ -32,7 +32,7 @@
 //! | feature | what |
 //! |---|---|
 //! | `gpu` | the GPU engine: WebGPU in a browser; Vulkan, Metal or DirectX 12 natively |
-//! | `train` | [`train`] and [`data`] |
+//! | `train` | [`train`], [`data`] and [`evaluate`] |
 //! | `cli` | the program `noisette` |
 //! | `web` | the program `page`, which runs in a browser |
 //!
@@ -48,7 +48,7 @@
 //! | 1 | [`graph`] | a computation as plain data, and its gradient as a longer graph |
 //! | 2 | `ops` | one operation a file: meaning, shape, gradient, GPU dispatch |
 //! | 3 | [`model`], [`engine`], [`checkpoint`], [`data`] | the UNet, the two engines, diffusers folders, data sets |
-//! | 4 | [`train`], [`playground`], `selftest` | the trainer, a sampling session, the check of a machine |
+//! | 4 | [`train`], [`playground`], [`evaluate`], `selftest` | the trainer, a sampling session, how good a model is, the check of a machine |
 //! | 5 | `cli` (native), `web` (wasm) | the command line, the page |
 //!
 //! Modules without a link are for the programs and the tests, and may change at any time.
@@ -61,6 +61,8 @@ pub mod cli;
 pub mod data;
 pub mod diffusion;
 pub mod engine;
+#[cfg(feature = "train")]
+pub mod evaluate;
 pub mod graph;
 pub mod model;
 #[doc(hidden)]

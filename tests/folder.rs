@@ -6,7 +6,8 @@ mod jpeg;
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use jpeg::Scans;
-use noisette::data::{ImageFolder, Split};
+use noisette::data::fit::{self, Pixels};
+use noisette::data::{ImageFolder, Split, fill_x0};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -277,6 +278,49 @@ fn any_size_and_colour_becomes_what_the_model_takes() {
     let folder = Folder::new();
     GrayImage::new(8, 12).save(folder.place("a/1.png")).expect("a PNG");
     assert_eq!(folder.open(Split::Train).expect("it").survey().expect("headers"), (Some([12, 8]), true));
+}
+
+/// The page has the pixels of a file from a browser, always as RGBA.
+#[test]
+fn a_visitors_picture_is_the_x_0_that_training_makes_of_it() {
+    let colour = |x: u32, y: u32| [(x * 37 + y * 11) as u8, (x * 5 + y * 91) as u8, (x * y * 7) as u8];
+    let rgba = |h: u32, w: u32| {
+        let pixel = |x: u32, y: u32| {
+            let [r, g, b] = colour(x, y);
+            Rgba([r, g, b, [255, 0, 130][((x + y) % 3) as usize]])
+        };
+        DynamicImage::from(RgbaImage::from_fn(w, h, pixel))
+    };
+    let rgb = |h: u32, w: u32| DynamicImage::from(RgbImage::from_fn(w, h, |x, y| Rgb(colour(x, y))));
+    let grey = |h: u32, w: u32| DynamicImage::from(GrayImage::from_fn(w, h, |x, y| Luma([colour(x, y)[0]])));
+    // As large, odd, larger, smaller, high, wide.
+    let pictures = [rgb(16, 24), rgba(37, 51), grey(101, 67), rgb(5, 7), rgba(90, 9), grey(3, 80)];
+    let folder = Folder::new();
+    for (i, picture) in pictures.iter().enumerate() {
+        picture.save_with_format(folder.place(&format!("{i}.png")), ImageFormat::Png).expect("a PNG");
+    }
+    let folder = folder.open(Split::Train).expect("pictures");
+    for (size, channels) in [([16, 24], 3), ([16, 24], 1), ([32, 32], 3), ([32, 32], 1)] {
+        let data = folder.load(size, channels).expect("pictures");
+        for (i, picture) in pictures.iter().enumerate() {
+            let mut trained = vec![0.0; data.image_len()];
+            fill_x0(&data, &[i], &mut trained);
+            let pixels = picture.to_rgba8();
+            let (h, w) = (pixels.height() as usize, pixels.width() as usize);
+            let pixels = Pixels::new(&pixels, [h, w], 4).expect("a picture");
+            assert_eq!(fit::x_0(&pixels, size, channels), trained, "picture {i} as {size:?}×{channels}");
+            // The page decodes no more than is seen.
+            let part = fit::part([h, w], size);
+            let image = picture.crop_imm(part.left as u32, part.top as u32, part.width as u32, part.height as u32);
+            let image = image.to_rgba8();
+            let pixels = Pixels::new(&image, [part.height, part.width], 4).expect("a picture");
+            assert_eq!(
+                fit::x_0_of_part(&pixels, size, channels),
+                trained,
+                "the part of picture {i} as {size:?}×{channels}"
+            );
+        }
+    }
 }
 
 #[test]

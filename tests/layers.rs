@@ -17,11 +17,12 @@ const BELOW_THE_TOP: &[&str] = &[
     "data",
     "train",
     "playground",
+    "evaluate",
     "selftest",
 ];
 
 /// Every module of the crate with those it may use, from the bottom up.
-const MODULES: [(&str, &[&str]); 14] = [
+const MODULES: [(&str, &[&str]); 15] = [
     ("tensor", &[]),
     ("rng", &[]),
     ("diffusion", &[]),
@@ -33,6 +34,7 @@ const MODULES: [(&str, &[&str]); 14] = [
     ("data", &["rng", "diffusion"]),
     ("train", &["tensor", "rng", "diffusion", "graph", "ops", "model", "engine", "checkpoint", "data"]),
     ("playground", &["tensor", "rng", "diffusion", "graph", "model", "engine", "checkpoint", "data"]),
+    ("evaluate", &["tensor", "rng", "diffusion", "engine", "checkpoint", "data", "train", "playground"]),
     ("selftest", &["tensor", "rng", "graph", "model", "engine", "train"]),
     ("cli", BELOW_THE_TOP),
     ("web", BELOW_THE_TOP),

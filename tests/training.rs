@@ -11,7 +11,10 @@ use noisette::model::step::training_loss;
 use noisette::model::unet::sinusoid;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
-use noisette::train::{Loss, StepReport, TrainOptions, Trainer};
+use noisette::train::recipe_text::{RECIPE_FILE, read_written};
+use noisette::train::saved::{self, RUN_FILE};
+use noisette::train::state::STATE_FILE;
+use noisette::train::{Loss, Progress, Recipe, StepReport, TrainOptions, Trainer};
 use std::collections::HashMap;
 use support::golden::{self, ENGINES, engine, relative};
 
@@ -201,6 +204,54 @@ fn a_resumed_run_is_the_unbroken_one_to_the_bit() {
         assert_eq!(steps(&mut second, 3), losses[3..], "{name}");
         assert_eq!(bits(&state(&mut second)), bits(&state(&mut unbroken)), "{name}");
     }
+}
+
+/// Everything that going on takes passes through bytes, without a folder or a parser of TOML.
+#[test]
+fn a_run_saved_as_files_goes_on_as_if_unbroken() {
+    let engine = engine("cpu");
+    let model = golden::checkpoint("grey");
+    let mut recipe = Recipe::new(model.config.clone());
+    (recipe.options, recipe.scheduler) = (options(), model.scheduler.clone());
+    let losses = steps(&mut trainer_of(&engine, options()), 6);
+    let mut first = trainer_of(&engine, options());
+    steps(&mut first, 3);
+    let progress = Progress { step: 3, seconds: 1.5, engine: "cpu".to_owned(), ..Progress::default() };
+    let files = pollster::block_on(saved::to_files(&model, &recipe, &progress, &mut first)).expect("files");
+    let file = |name: &str| &files.iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no {name}")).1[..];
+
+    let (config, scheduler) = (file("config.json"), file("scheduler_config.json"));
+    let again = Checkpoint::from_bytes(config, Some(scheduler), file("diffusion_pytorch_model.safetensors"));
+    let again = again.expect("a model");
+    let found = Progress::from_bytes(file(RUN_FILE), RUN_FILE).expect("a run");
+    assert_eq!((found.step, found.seconds, &found.engine[..]), (3, 1.5, "cpu"));
+    assert_eq!(found.recipe(&again, None).expect("its recipe"), recipe);
+    let mut second = trainer_of(&engine, options());
+    steps(&mut second, 1);
+    second.restore_bytes(file(STATE_FILE)).expect("its own state");
+    assert_eq!(second.step_count(), 3);
+    assert_eq!(steps(&mut second, 3), losses[3..]);
+    assert_eq!(bits(&state(&mut second)).len(), 4 * second.parameters().len());
+
+    // What lies beside may have been edited where that changes nothing that was done.
+    let text = std::str::from_utf8(file(RECIPE_FILE)).expect("a text");
+    let with = |key: &str, value: serde_json::Value| {
+        let mut settings = read_written(text).expect("a recipe");
+        settings.insert(key.to_owned(), value);
+        found.recipe(&again, Some(("mine.toml", &settings))).map_err(|error| error.to_string())
+    };
+    assert_eq!(with("keep", 7.into()), Ok(Recipe { keep: 7, ..recipe.clone() }));
+    let error = with("lr", 1.0.into()).expect_err("another rate");
+    assert_eq!(error, "mine.toml was changed after the run was saved: `lr` is 0.002 in the run and 1.0 here");
+    let mut other = again.clone();
+    other.config.class_names = vec!["nought".to_owned()];
+    let error = found.recipe(&other, None).expect_err("another model").to_string();
+    assert!(error.starts_with("recipe.toml does not belong to the run's own configs: `_class_names` is"), "{error}");
+    let error = Progress::from_bytes(b"{", "mine.json").expect_err("half a file").to_string();
+    assert!(error.starts_with("mine.json is not a saved run: "), "{error}");
+    assert!(Progress { recipe: None, ..found }.recipe(&again, None).is_err(), "nothing says how it was trained");
+    let cut = &file(STATE_FILE)[..1000];
+    assert!(second.restore_bytes(cut).is_err() && second.step_count() == 6, "what cannot be read changes nothing");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `--class`: which labels the images get, told by number or by name.
 
 use super::Failure;
-use crate::data::same_name;
+use crate::data::names::find_name;
 use crate::model::config::UnetConfig;
 
 /// Names that an error lists at most.
@@ -12,28 +12,16 @@ pub fn classes(config: &UnetConfig, asked: Option<&str>, count: usize) -> Result
     let rows = config.num_class_embeds.unwrap_or(0);
     let known: Vec<usize> = config.labels().collect();
     match asked {
-        None if known.is_empty() => Ok(vec![None; count]),
-        None => Ok((0..count).map(|i| Some(known[i % known.len()])).collect()),
+        None => Ok(config.labels_in_turn(count)),
         Some("none") if rows > 0 && config.null_class.is_none() => {
             Err("this model has no label that means none, so that every image needs a class".into())
         }
         Some("none") => Ok(vec![None; count]),
-        Some(text) => match label(config, text).filter(|label| known.contains(label)) {
+        Some(text) => match find_name(&config.class_names, text, rows).filter(|label| known.contains(label)) {
             Some(label) => Ok(vec![Some(label); count]),
             None => Err(unknown(config, text, &known).into()),
         },
     }
-}
-
-/// The label meant: that of the name, else the number, else that of the name in capitals or not. Names come first, since
-/// those of a folder's classes may be numbers in another order: 0, 1, 10, 11, 2.
-fn label(config: &UnetConfig, text: &str) -> Option<usize> {
-    let number = || text.parse().ok().filter(|&label| label < config.num_class_embeds.unwrap_or(0));
-    let place = |same: &dyn Fn(&str) -> bool| config.class_names.iter().position(|name| same(name));
-    let lower = text.to_lowercase();
-    place(&|name| same_name(name, text))
-        .or_else(number)
-        .or_else(|| place(&|name| same_name(&name.to_lowercase(), &lower)))
 }
 
 fn unknown(config: &UnetConfig, text: &str, known: &[usize]) -> String {

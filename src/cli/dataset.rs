@@ -1,14 +1,12 @@
 //! The data set a command is given: MNIST's IDX files or a folder of pictures, and the network that suits it.
 
 use super::Failure;
-use super::label_names::{self, load_idx, model_names, with_pictures};
+use super::label_names::{self, load_idx};
 use crate::data::{self, DataError, Dataset, ImageFolder, Split};
 use crate::model::config::UnetConfig;
+use crate::train::suit::{Sides, Traits, suitable_net};
 use serde_json::Value;
 use std::path::Path;
-
-/// Height and width of pictures for a new net unless told otherwise.
-const SIZE: usize = 32;
 
 /// One half of a data set, which must suit the model, after a word on stderr about what it consists of. A folder of pictures is made
 /// to suit.
@@ -43,7 +41,7 @@ fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<(Dataset, 
             let half = if split == Split::Train { "training" } else { "test" };
             let place = place.as_deref().unwrap_or(dir).display();
             let (n, h, w) = (dataset.len(), dataset.height, dataset.width);
-            let classes = with_pictures(&dataset).iter().filter(|there| **there).count();
+            let classes = dataset.has_label().iter().filter(|there| **there).count();
             let classes = if classes == 1 { "1 class".to_owned() } else { format!("{classes} classes") };
             (dataset, vec![format!("{n} {half} pictures of {h}×{w} in {classes} from {place}, in IDX format")])
         }
@@ -62,7 +60,7 @@ fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<(Dataset, 
 
 /// Names the classes of a model that a half has no pictures of.
 fn say_empty_classes(dataset: &Dataset, config: &UnetConfig, split: Split) {
-    let there = with_pictures(dataset);
+    let there = dataset.has_label();
     let empty: Vec<usize> = config.labels().filter(|&label| there.get(label) != Some(&true)).collect();
     if empty.is_empty() {
         return;
@@ -82,14 +80,9 @@ fn open_folder(dir: &Path, config: &UnetConfig, split: Split) -> Result<ImageFol
     }
     let mut folder = ImageFolder::open(dir, split)?;
     if config.num_class_embeds.is_some() {
-        suit_classes(dir, &mut folder, config, data_classes(config))?;
+        suit_classes(dir, &mut folder, config, config.data_labels())?;
     }
     Ok(folder)
-}
-
-/// How many classes data may have: the label that means none is the model's, not the data's.
-pub fn data_classes(config: &UnetConfig) -> usize {
-    config.num_class_embeds.map_or(256, |rows| rows - usize::from(config.null_class.is_some()))
 }
 
 fn check_folder(dir: &Path) -> Result<(), Failure> {
@@ -103,7 +96,7 @@ fn check_folder(dir: &Path) -> Result<(), Failure> {
 /// Numbers a folder's classes as the model does: by name where it has names, else in order.
 fn suit_classes(dir: &Path, folder: &mut ImageFolder, config: &UnetConfig, classes: usize) -> Result<(), DataError> {
     let directory = dir.display().to_string();
-    let names = model_names(config);
+    let names = config.data_names();
     if !names.is_empty() {
         return folder.number_as(names);
     }
@@ -114,41 +107,21 @@ fn suit_classes(dir: &Path, folder: &mut ImageFolder, config: &UnetConfig, class
     }
 }
 
-/// A new network for a data set: the widths of the digits' net, with the size, channels and classes of the data.
-/// `asked` are the settings that it has already, which decide what sizes it can take.
-pub fn suitable_net(dir: &Path, asked: Option<&Value>) -> Result<UnetConfig, Failure> {
+/// A new network for a data set (see [`suitable_net`]). `asked` are the settings that it has already.
+pub fn net_for(dir: &Path, asked: Option<&Value>) -> Result<UnetConfig, Failure> {
     check_folder(dir)?;
-    let asked = |key: &str| asked.and_then(|net| net.get(key));
-    let usual = UnetConfig::digits();
-    let blocks = asked("block_out_channels").and_then(Value::as_array).map_or(usual.block_out_channels.len(), Vec::len);
-    // More than a network may have are refused with the other settings.
-    let multiple = 1 << blocks.clamp(1, 8).saturating_sub(1);
     let is_idx = data::find_idx(dir)?.is_some();
-    let (sides, channels, names) = if !is_idx && data::is_folder_of_pictures(dir) {
+    let place = dir.display().to_string();
+    if !is_idx && data::is_folder_of_pictures(dir) {
         let folder = ImageFolder::open(dir, Split::Train)?;
         let (common, grey) = folder.survey()?;
-        let small = common.filter(|sides| sides.iter().all(|&side| side <= SIZE && side.is_multiple_of(multiple)));
-        (small.unwrap_or([SIZE; 2]), if grey { 1 } else { 3 }, folder.classes().to_vec())
-    } else {
-        let dataset = data::load_idx_classes(dir, Split::Train, 256)?;
-        let sides = [dataset.height, dataset.width];
-        if asked("sample_size").is_none() && sides.iter().any(|side| !side.is_multiple_of(multiple)) {
-            let [h, w] = sides;
-            let place = dir.display();
-            let text = format!("a new network of {blocks} blocks takes multiples of {multiple}");
-            let other = "ask for fewer (net.block_out_channels, net.down_block_types, net.up_block_types)";
-            return Err(format!("{place} has {h}×{w} images, {text}: {other}").into());
-        }
-        (sides, dataset.channels, label_names::of_new_network(dir, &dataset)?)
-    };
-    let classes = Some(names.len()).filter(|&count| count > 0);
-    Ok(UnetConfig {
-        sample_size: sides,
-        channels,
-        // One label more, which means none.
-        num_class_embeds: classes.map(|count| count + 1),
-        null_class: classes,
-        class_names: names,
-        ..usual
-    })
+        let channels = if grey { 1 } else { 3 };
+        let traits = Traits { sides: Sides::Fitted(common), channels, classes: folder.classes().to_vec() };
+        return Ok(suitable_net(traits, asked, &place)?);
+    }
+    let dataset = data::load_idx_classes(dir, Split::Train, 256)?;
+    // A size that cannot be is told before a word on the labels.
+    suitable_net(Traits::of(&dataset, Vec::new()), asked, &place)?;
+    let classes = label_names::of_new_network(dir, &dataset)?;
+    Ok(suitable_net(Traits::of(&dataset, classes), asked, &place)?)
 }

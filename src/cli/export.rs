@@ -1,6 +1,5 @@
 //! `export`: a model's folder with its numbers in another type.
 
-use super::train::RUN_FILE;
 use super::{Failure, keep_inputs, weights};
 use crate::checkpoint::{self, Checkpoint, Dtype, SCHEDULER_FILE, WEIGHTS_FILE};
 use crate::engine::Engine;
@@ -8,6 +7,7 @@ use crate::model::config::CONFIG_FILE;
 use crate::playground::{Predictor, load};
 use crate::rng::Rng;
 use crate::tensor::Shape;
+use crate::train::saved::RUN_FILE;
 use half::f16;
 use std::fs;
 use std::path::PathBuf;

@@ -14,6 +14,7 @@ use super::format::Format;
 use super::halves::Half;
 use super::left_out::LeftOut;
 use super::listing::{self, Listing};
+use super::names::same_name;
 use super::picture;
 use super::{DataError, Dataset, Split};
 use rayon::prelude::*;
@@ -46,11 +47,6 @@ struct Entry {
     path: PathBuf,
     format: Format,
     class: u8,
-}
-
-/// Whether two names are the same text, however their accents are written (NFC or NFD).
-pub fn same_name(a: &str, b: &str) -> bool {
-    a.nfc().eq(b.nfc())
 }
 
 /// Whether there is anything in a folder that could be pictures, or folders of them.

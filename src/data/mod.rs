@@ -2,6 +2,7 @@
 
 pub mod batches;
 mod error;
+pub mod fit;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 pub mod format;
@@ -12,6 +13,7 @@ mod idx_files;
 pub mod left_out;
 #[cfg(not(target_arch = "wasm32"))]
 mod listing;
+pub mod names;
 #[cfg(not(target_arch = "wasm32"))]
 mod picture;
 pub mod whole;
@@ -19,11 +21,12 @@ pub mod whole;
 pub use batches::Batches;
 pub use error::DataError;
 #[cfg(not(target_arch = "wasm32"))]
-pub use folder::{ImageFolder, is_folder_of_pictures, same_name};
+pub use folder::{ImageFolder, is_folder_of_pictures};
 pub use idx::{parse_images, parse_labels};
 #[cfg(not(target_arch = "wasm32"))]
 pub use idx_files::{find_idx, load_idx, load_idx_classes};
 pub use left_out::LeftOut;
+pub use names::same_name;
 
 use crate::diffusion::forward::from_pixel;
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod fields;
 pub(crate) mod json;
+mod labels;
 mod presets;
 
 use crate::tensor::Shape;
@@ -97,17 +98,6 @@ impl UnetConfig {
     /// Height and width of an image must be multiples of this: 2^(blocks − 1).
     pub fn size_multiple(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
-    }
-
-    /// Labels that name something: those of the class embedding without the one that means none.
-    pub fn classes(&self) -> usize {
-        self.num_class_embeds.map_or(0, |n| n - usize::from(self.null_class.is_some()))
-    }
-
-    /// The labels that name something, which are all but the null class.
-    pub fn labels(&self) -> impl Iterator<Item = usize> + use<> {
-        let null = self.null_class;
-        (0..self.num_class_embeds.unwrap_or(0)).filter(move |&label| null != Some(label))
     }
 
     /// `[1, H, W, C]` of an image.

@@ -1,13 +1,21 @@
 //! The trainer: one step at a time, without a clock or files, so that a command line and a page can both drive it.
 
+pub mod inherit;
 pub mod optimizer;
 mod options;
 pub mod recipe;
+pub mod recipe_text;
 mod report;
+pub mod saved;
+pub mod state;
+pub mod suit;
 
+pub use inherit::InheritError;
 pub use options::{Loss, TrainOptions};
 pub use recipe::Recipe;
-pub use report::{BUCKETS, ImageError, StepReport, TrainError, bucket};
+pub use report::{BUCKETS, ImageError, StepReport, TrainError, bucket, bucket_range};
+pub use saved::{Progress, SavedError};
+pub use suit::{SuitError, Traits, suitable_net};
 
 use crate::diffusion::{Prediction, schedule::Schedule};
 use crate::engine::{Engine, EngineError, Program, Weights};

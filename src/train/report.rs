@@ -10,6 +10,13 @@ pub fn bucket(t: usize, timesteps: usize) -> usize {
     t * BUCKETS / timesteps
 }
 
+/// The first timestep of range `k` and its last one; one before the first if it is empty, as some are of fewer timesteps than
+/// ranges.
+pub fn bucket_range(k: usize, timesteps: usize) -> (usize, usize) {
+    let first = |k: usize| (k * timesteps).div_ceil(BUCKETS);
+    (first(k), first(k + 1).saturating_sub(1))
+}
+
 /// How well the model did on one image of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImageError {
@@ -86,9 +93,8 @@ impl TrainError {
         let badness = |image: &ImageError| if image.error.is_nan() { f32::INFINITY } else { image.error };
         let worst = errors.iter().max_by(|a, b| badness(a).total_cmp(&badness(b)));
         let timestep = worst.map_or(0, |image| image.timestep);
-        let k = bucket(timestep, timesteps);
-        let first = |k: usize| (k * timesteps).div_ceil(BUCKETS);
-        Self::NotFinite { step, what, value, timestep, range: (first(k), first(k + 1) - 1) }
+        let range = bucket_range(bucket(timestep, timesteps), timesteps);
+        Self::NotFinite { step, what, value, timestep, range }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::super::Failure;
 use super::metrics::{self, METRICS_FILE, Metrics};
-use super::run_folder::{Progress, RunFolder};
+use super::run_folder::RunFolder;
 use super::{plot, samples, steps};
 use crate::checkpoint;
 use crate::data::{self, Batches, Dataset};
 use crate::engine::Engine;
-use crate::train::{TrainError, Trainer};
+use crate::train::{Progress, TrainError, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

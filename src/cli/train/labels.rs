@@ -3,27 +3,24 @@
 use super::super::{Failure, label_names};
 use super::given::Given;
 use super::run_folder::RunFolder;
+use crate::data::names::numbers;
 use crate::data::{self, Dataset};
 use crate::model::config::UnetConfig;
 use crate::train::Recipe;
+use crate::train::suit::continued_names;
 use std::path::Path;
 
 /// The recipe of a new network, `base` with what is given.
 ///
 /// Where no labels are dropped nothing is learned about the one that means none. A network made for the data does without;
 /// one that was asked for with it is refused, since its guidance would be noise.
-pub fn new_recipe(mut base: Recipe, given: &Given) -> Result<Recipe, Failure> {
+pub fn new_recipe(base: Recipe, given: &Given) -> Result<Recipe, Failure> {
     let recipe = given.over(&base)?;
-    let Some(none) = recipe.net.null_class.filter(|_| recipe.options.label_dropout == 0.0) else { return Ok(recipe) };
-    if given.net("_null_class").or(given.net("num_class_embeds")).is_some() {
-        let text = "expected a larger share, or net._null_class=none and one less for net.num_class_embeds";
-        let what = format!("so that the label that means none (`_null_class`, here {none}) would learn nothing");
-        return Err(format!("`label_dropout` is 0, {what}: {text}").into());
+    if !recipe.has_idle_null_class(&given.settings)? {
+        return Ok(recipe);
     }
     say!("label_dropout is 0: the model has no label that means none, and guidance will not work with it");
-    // The label that means none is the last.
-    base.net.num_class_embeds = base.net.null_class.take();
-    given.over(&base)
+    given.over(&base.without_null_class())
 }
 
 /// What the classes of a model are called that goes on, from the folder `from`, with other data in IDX format.
@@ -34,12 +31,10 @@ pub fn names(net: &UnetConfig, from: &Path, dir: &Path, dataset: &Dataset) -> Re
     if data::find_idx(dir)?.is_none() || label_names::shared(dir, net)?.is_some() {
         return Ok(net.class_names.clone());
     }
-    if let Some(names) = label_names::written(dir, dataset, net.classes())? {
+    let written = label_names::written(dir, dataset, net.classes())?;
+    let was_trained_on = || RunFolder::data(from).is_some_and(|data| data == dataset.fingerprint());
+    if let Some(names) = continued_names(net, written, was_trained_on) {
         return Ok(names);
-    }
-    let numbers: Vec<String> = (0..net.class_names.len()).map(|label| label.to_string()).collect();
-    if numbers == net.class_names || RunFolder::data(from).is_some_and(|data| data == dataset.fingerprint()) {
-        return Ok(net.class_names.clone());
     }
     let (model, place) = (from.display(), dir.display());
     say!(
@@ -47,5 +42,5 @@ pub fn names(net: &UnetConfig, from: &Path, dir: &Path, dataset: &Dataset) -> Re
          unless --set net._class_names=[\"…\", …] names them",
         label_names::NAMES_FILE
     );
-    Ok(numbers)
+    Ok(numbers(net.class_names.len()))
 }

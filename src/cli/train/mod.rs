@@ -11,8 +11,6 @@ mod run_folder;
 mod samples;
 mod start;
 
-pub(super) use run_folder::RUN_FILE;
-
 use super::{Failure, open_engine};
 use crate::engine::Choice;
 use crate::model::step::training_loss;

@@ -1,68 +1,11 @@
-//! A recipe as a TOML file: read, overridden from the command line, and written with a word on every setting.
+//! A recipe as a TOML file that somebody may have edited: read, and overridden from the command line.
 
 use super::super::{Failure, in_file, weights};
 use crate::train::Recipe;
+use crate::train::recipe_text::of_its_time;
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
-
-/// Name of the recipe in a run folder.
-pub const RECIPE_FILE: &str = "recipe.toml";
-
-/// What stands before a setting in a written recipe.
-const WORDS: [(&str, &str); 28] = [
-    ("steps", "How long.\n# Steps of the whole run, which the learning rate is laid out for; images per step."),
-    ("seed", "Decides start values, order of the images, timesteps, noise, mirroring and dropped labels."),
-    ("optimizer", "The optimizer.\n# adam, or adamw with its weight_decay."),
-    (
-        "lr",
-        "Peak learning rate, reached after `warmup` steps; then \"cosine\" lets it fall to zero, \"constant\" does not.",
-    ),
-    ("betas", ""),
-    ("max_grad_norm", "Gradients with a larger norm are scaled down to this one."),
-    (
-        "ema_decay",
-        "Decay of the average of the weights, which is what the run's model is; approached as (1 + n)/(10 + n).",
-    ),
-    (
-        "label_dropout",
-        "The data.\n# Share of labels replaced by the one that means none, which guidance needs; at 0 there is none.",
-    ),
-    ("horizontal_flip", "Whether images are mirrored, by chance every other one: not for digits or letters."),
-    ("loss", "What is learned.\n# l2 (squares) or l1 (absolute values)."),
-    (
-        "min_snr_gamma",
-        "Weights by min(SNR, gamma) (Hang et al. 2023), for example 5.0; \"none\" weighs all timesteps alike.",
-    ),
-    ("stratified_timesteps", "Whether a batch takes its timesteps evenly from all of them, or each image by chance."),
-    ("zero_init", "Whether the last layer of every block starts at zero (Ho et al. 2020), or as PyTorch starts it."),
-    ("prediction", "What the network predicts: epsilon or v_prediction."),
-    (
-        "beta_schedule",
-        "Noise over time: linear, scaled_linear or squaredcos_cap_v2 (which ignores beta_start and beta_end).",
-    ),
-    ("clip_sample", "Whether samplers clip the predicted picture to the range of pixels; for v_prediction better not."),
-    (
-        "sample_every",
-        "What is kept.\n# Steps between two pictures of samples, 0 for none; between two checkpoints; how many of these stay.",
-    ),
-    // Those explained by the one before.
-    ("batch", ""),
-    ("warmup", ""),
-    ("schedule", ""),
-    ("eps", ""),
-    ("weight_decay", ""),
-    ("beta_start", ""),
-    ("beta_end", ""),
-    ("timesteps", ""),
-    ("checkpoint_every", ""),
-    ("keep", ""),
-    ("net", "The network, as in diffusers' config.json (UNet2DModel)."),
-];
-
-/// Settings that came after the others, and what was done before. A run writes all settings, so that a recipe with all the
-/// others and none of these was written before, and keeps its meaning.
-const LATER: [(&str, bool); 2] = [("zero_init", false), ("stratified_timesteps", false)];
 
 /// The largest whole number that TOML has.
 const LARGEST: i64 = i64::MAX;
@@ -93,16 +36,6 @@ pub fn parse(text: &str) -> Result<Map<String, Value>, Failure> {
         format!("this is not TOML: line {line}: {}", error.message())
     })?;
     Ok(of_its_time(table.into_iter().map(|(key, value)| (key, to_json(value))).collect()))
-}
-
-/// Says what a whole recipe of an earlier time left unsaid.
-fn of_its_time(mut object: Map<String, Value>) -> Map<String, Value> {
-    let later = |key: &str| LATER.iter().any(|(later, _)| *later == key);
-    let whole = WORDS.iter().all(|(key, _)| object.contains_key(*key) != later(key));
-    if whole {
-        object.extend(LATER.map(|(key, before)| (key.to_owned(), before.into())));
-    }
-    object
 }
 
 /// A value as JSON, which has neither dates nor numbers like nan: these become text, for errors to show as it was written.
@@ -137,37 +70,6 @@ pub fn set(object: &mut Map<String, Value>, assignments: &[String]) -> Result<()
         target.insert(key.to_owned(), value);
     }
     Ok(())
-}
-
-/// The file that reproduces a run.
-pub fn to_toml(recipe: &Recipe) -> String {
-    let mut text =
-        "# Everything that decides this run but the data: noisette train --data DATA --recipe recipe.toml\n".to_owned();
-    let explain = |text: &mut String, key: &str| {
-        let words = WORDS.iter().find(|(known, _)| *known == key).map_or("", |(_, words)| words);
-        if !words.is_empty() {
-            *text += &format!("\n# {words}\n");
-        }
-    };
-    for (key, value) in recipe.settings() {
-        explain(&mut text, key);
-        text += &format!("{key} = {}\n", to_value(&value));
-    }
-    explain(&mut text, "net");
-    text += "[net]\n";
-    for (key, value) in recipe.net_settings() {
-        text += &format!("{key} = {}\n", to_value(&value));
-    }
-    text
-}
-
-/// A value in TOML, which has no null.
-fn to_value(value: &Value) -> String {
-    if value.is_null() {
-        return "\"none\"".to_owned();
-    }
-    // The rest of JSON's scalars and lists is TOML's too; whole numbers that stand for real ones read the same.
-    value.to_string()
 }
 
 #[cfg(test)]
@@ -209,7 +111,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again_whatever_the_defaults() {
         for recipe in [odd(), Recipe::new(UnetConfig::digits())] {
-            let text = to_toml(&recipe);
+            let text = recipe.to_toml();
             for base in [odd(), Recipe::new(UnetConfig::digits())] {
                 let read = base.with(&parse(&text).unwrap()).unwrap();
                 assert_eq!(read, recipe, "{text}");
@@ -217,16 +119,13 @@ mod tests {
             }
         }
         assert!(odd().differences(&Recipe::new(UnetConfig::digits())).len() > 25, "every setting differs");
-        for (key, _) in odd().settings() {
-            assert!(WORDS.iter().any(|(known, _)| *known == key), "{key} is not explained");
-        }
     }
 
     #[test]
     fn a_recipe_from_before_a_setting_keeps_its_meaning() {
         let new = Recipe::new(UnetConfig::digits());
-        let mut text = to_toml(&new);
-        for (key, before) in LATER {
+        let mut text = new.to_toml();
+        for (key, before) in [("zero_init", false), ("stratified_timesteps", false)] {
             let now = new.settings().into_iter().find(|(name, _)| *name == key).unwrap().1;
             assert_ne!(now, Value::from(before), "{key}");
             text = text.replace(&format!("{key} = {now}\n"), "");

@@ -4,21 +4,16 @@ use super::super::{Failure, weights};
 use super::drive::PLOT_FILE;
 use super::lock::Lock;
 use super::metrics::METRICS_FILE;
-use super::recipe_file::{self, RECIPE_FILE};
-use super::samples;
-use crate::checkpoint::{self, Checkpoint, Dtype, SCHEDULER_FILE, TensorFile, WEIGHTS_FILE};
+use super::{recipe_file, samples};
+use crate::checkpoint::{self, Checkpoint, SCHEDULER_FILE, WEIGHTS_FILE};
 use crate::model::config::CONFIG_FILE;
-use crate::model::config::json::without_mark;
-use crate::tensor::Shape;
-use crate::train::{Recipe, TrainOptions, Trainer};
-use serde::{Deserialize, Serialize};
+use crate::train::recipe_text::RECIPE_FILE;
+use crate::train::saved::{self, RUN_FILE};
+use crate::train::state::STATE_FILE;
+use crate::train::{Progress, Recipe, Trainer};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// File with the progress of a run.
-pub const RUN_FILE: &str = "training.json";
-/// File with the weights, Adam's moments and the averages of a run, and the step they belong to.
-const STATE_FILE: &str = "training_state.safetensors";
 /// Folder with the checkpoints that are kept.
 const CHECKPOINTS: &str = "checkpoints";
 /// In there, the one that is being written.
@@ -29,27 +24,6 @@ const FILES: [&str; 8] =
 
 /// Names and contents.
 pub type Files = Vec<(String, Vec<u8>)>;
-
-/// How far a run got.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Progress {
-    /// How it trains, in runs from before there were recipes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub options: Option<TrainOptions>,
-    /// Steps taken.
-    pub step: u64,
-    /// Training time so far.
-    pub seconds: f64,
-    /// Engine and adapter of the last part.
-    pub engine: String,
-    /// Number, size and hash of the images.
-    #[serde(default)]
-    pub data: Option<String>,
-    /// The text of the recipe these steps were taken by: the file beside can be edited.
-    #[serde(default)]
-    pub recipe: Option<String>,
-}
 
 /// A run's folder.
 pub struct RunFolder {
@@ -73,73 +47,34 @@ impl RunFolder {
     pub fn read(dir: &Path) -> Result<(Checkpoint, Recipe, Progress), Failure> {
         let path = dir.join(RUN_FILE);
         let text = fs::read(&path).map_err(|e| format!("there is no run to resume in {}: {e}", dir.display()))?;
-        let progress: Progress = serde_json::from_slice(without_mark(&text))
-            .map_err(|e| format!("{} is not a saved run: {e}", path.display()))?;
+        let progress = Progress::from_bytes(&text, &path.display().to_string())?;
         let checkpoint = weights::open(dir)?;
-        let mut recipe = Recipe::new(checkpoint.config.clone());
-        recipe.scheduler = checkpoint.scheduler.clone();
         let path = dir.join(RECIPE_FILE);
-        match &progress.options {
-            Some(options) => recipe.options = options.clone(),
-            None => {
-                let base = recipe;
-                recipe = base.with(&recipe_file::read(&path)?).map_err(|e| super::super::in_file(&path, e.into()))?;
-                if let Some(text) = &progress.recipe {
-                    let mut taken = base.with(&recipe_file::parse(text)?)?;
-                    taken.take_free(&recipe);
-                    let differences = describe(&taken, &recipe);
-                    if !differences.is_empty() {
-                        let path = path.display();
-                        return Err(format!("{path} was changed after the run was saved: {differences}").into());
-                    }
-                }
-            }
-        }
-        let mut written = recipe.clone();
-        (written.net, written.scheduler) = (checkpoint.config.clone(), checkpoint.scheduler.clone());
-        let differences = describe(&written, &recipe);
-        if !differences.is_empty() {
-            let text = format!("{} does not belong to the run's own configs: {differences}", path.display());
-            return Err(text.into());
-        }
+        // A run from before there were recipes has none.
+        let settings = if progress.options.is_some() { Default::default() } else { recipe_file::read(&path)? };
+        let recipe = progress.recipe(&checkpoint, Some((&path.display().to_string(), &settings)))?;
         Ok((checkpoint, recipe, progress))
     }
 
     /// The fingerprint of the data that a folder's model was trained on, if that is a run, or a run's checkpoint.
     pub fn data(dir: &Path) -> Option<String> {
-        serde_json::from_slice::<Progress>(without_mark(&fs::read(dir.join(RUN_FILE)).ok()?)).ok()?.data
+        Progress::from_bytes(&fs::read(dir.join(RUN_FILE)).ok()?, RUN_FILE).ok()?.data
     }
 
     /// Takes a trainer to where a run was saved.
     pub fn restore(dir: &Path, trainer: &mut Trainer, progress: &mut Progress) -> Result<(), Failure> {
         let path = dir.join(STATE_FILE);
         let state = checkpoint::read_tensors(&path)?;
+        let restored = trainer.restore_tensors(&state, progress.step);
+        restored.map_err(|error| super::super::in_file(&path, error.into()))?;
         // A run that was killed while its files were being replaced may have a newer state than progress.
-        if let Ok(step) = state.i64("step", 1) {
-            progress.step = step.1.first().and_then(|&step| u64::try_from(step).ok()).unwrap_or(progress.step);
-        }
-        let find = |name: &str| state.f32(name, 4).ok().map(|(_, values)| values);
-        trainer.restore(progress.step, find).map_err(|error| super::super::in_file(&path, error.into()))
+        progress.step = trainer.step_count();
+        Ok(())
     }
 
     /// The files of the run as it is now: their names and contents.
     pub fn files(&self, trainer: &mut Trainer, progress: &Progress) -> Result<Files, Failure> {
-        let averaged = pollster::block_on(trainer.read_weights(true))?;
-        let tensors = checkpoint::store_parameters(trainer.parameters(), &averaged);
-        let mut files = Checkpoint { tensors, ..self.checkpoint.clone() }.to_files(Dtype::F32)?;
-        let mut state = TensorFile::new();
-        let shapes: Vec<Shape> = trainer.parameters().iter().flat_map(|spec| [spec.shape; 4]).collect();
-        for ((name, values), shape) in pollster::block_on(trainer.state())?.into_iter().zip(shapes) {
-            state.insert_f32(name, &shape.0, values);
-        }
-        state.insert_i64("step", &[1], vec![i64::try_from(progress.step)?]);
-        let recipe = recipe_file::to_toml(&self.recipe);
-        let progress = Progress { recipe: Some(recipe.clone()), ..progress.clone() };
-        files.push((RECIPE_FILE.to_owned(), recipe.into_bytes()));
-        files.push((RUN_FILE.to_owned(), serde_json::to_vec_pretty(&progress)?));
-        // Last, since it says which step all belong to.
-        files.push((STATE_FILE.to_owned(), state.to_bytes(Dtype::F32)?));
-        Ok(files)
+        Ok(pollster::block_on(saved::to_files(&self.checkpoint, &self.recipe, progress, trainer))?)
     }
 
     /// Replaces the run's files, all or none.
@@ -220,11 +155,4 @@ impl RunFolder {
             None => (saved < last).then(|| self.dir.clone()),
         }
     }
-}
-
-/// The differences between the recipe of a run and another, in words; empty if there are none.
-pub fn describe(run: &Recipe, other: &Recipe) -> String {
-    let differences = run.differences(other);
-    let words = differences.iter().map(|(key, value, other)| format!("`{key}` is {value} in the run and {other} here"));
-    words.collect::<Vec<_>>().join("; ")
 }

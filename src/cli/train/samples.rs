@@ -31,9 +31,9 @@ pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer) -> Result<(), F
     if !grid::is_drawable(config.channels) {
         return Ok(());
     }
-    let labels: Vec<usize> = config.labels().collect();
-    let count = if labels.is_empty() { MOST } else { (MOST / labels.len()).max(1) * labels.len() }.min(MOST);
-    let classes = (0..count).map(|i| labels.get(i % labels.len().max(1)).copied()).collect();
+    let labels = config.classes();
+    let count = if labels == 0 { MOST } else { (MOST / labels).max(1) * labels }.min(MOST);
+    let classes = config.labels_in_turn(count);
     let shape = config.image_shape().with_n(count);
     let steps = STEPS.min(scheduler.num_train_timesteps);
     let settings =

@@ -5,18 +5,16 @@ use super::given::Given;
 use super::labels;
 use super::lock::Lock;
 use super::recipe_file;
-use super::run_folder::{Progress, RUN_FILE, RunFolder, describe};
+use super::run_folder::RunFolder;
 use super::{Args, steps};
 use crate::checkpoint::{Checkpoint, WEIGHTS_FILE};
 use crate::data::{self, Dataset, Split};
 use crate::model::config::{CONFIG_FILE, UnetConfig};
-use crate::train::Recipe;
+use crate::train::saved::RUN_FILE;
+use crate::train::{Progress, Recipe};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Settings that a resumed run may change, since they do not change the steps taken so far.
-const FREE: [&str; 5] = ["steps", "clip_sample", "sample_every", "checkpoint_every", "keep"];
 
 /// Everything a run needs before an engine is opened.
 pub struct Start {
@@ -96,16 +94,8 @@ fn resumed(args: &Args, given: &Given) -> Result<Parts, Failure> {
     };
     let (mut checkpoint, saved, progress) = RunFolder::read(&source)?;
     let recipe = given.over(&saved)?;
-    let mut fixed = recipe.clone();
-    fixed.take_free(&saved);
-    let differences = describe(&saved, &fixed);
-    if !differences.is_empty() {
-        let free = FREE.join(", ");
-        let text = format!(
-            "a resumed run keeps its recipe, all but {free}: {differences}; to change more, start a new run with --from"
-        );
-        return Err(text.into());
-    }
+    let kept = saved.check_resumed(&recipe);
+    kept.map_err(|error| format!("{error}; to change more, start a new run with --from"))?;
     checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
     Ok((checkpoint, recipe, Progress { options: None, ..progress }, Some(source)))
 }
@@ -137,16 +127,7 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
         let mut base = Recipe::new(checkpoint.config.clone());
         base.scheduler = checkpoint.scheduler.clone();
         let recipe = given.over(&base)?;
-        let mut inherited = base.clone();
-        (inherited.net, inherited.scheduler) = (recipe.net.clone(), recipe.scheduler.clone());
-        inherited.scheduler.clip_sample = base.scheduler.clip_sample;
-        inherited.net.class_names = base.net.class_names.clone();
-        let differences = describe(&base, &inherited);
-        if !differences.is_empty() {
-            let dir = dir.display();
-            let text = format!("a run that starts from {dir} keeps its network and noise: {differences}");
-            return Err(text.replace("in the run", "there").into());
-        }
+        base.check_started(&recipe, &dir.display().to_string())?;
         checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
         checkpoint.config.class_names = recipe.net.class_names.clone();
         if recipe.options.label_dropout == 0.0 && recipe.net.null_class.is_some() {
@@ -157,8 +138,7 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
     // A recipe that says it all needs no look at the data.
     let whole = ["sample_size", "in_channels", "num_class_embeds", "_null_class", "_class_names"];
     let is_whole = whole.iter().all(|key| given.net(key).is_some());
-    let net =
-        if is_whole { UnetConfig::digits() } else { dataset::suitable_net(&args.data, given.settings.get("net"))? };
+    let net = if is_whole { UnetConfig::digits() } else { dataset::net_for(&args.data, given.settings.get("net"))? };
     let recipe = labels::new_recipe(Recipe::new(net), given)?;
     let checkpoint = Checkpoint {
         config: recipe.net.clone(),

@@ -1,9 +1,9 @@
 //! Pictures for x_0: ten digits of MNIST's test set, a model's own samples, and whatever the visitor brings.
 
 use super::{dom, paint};
+use crate::data::fit::{self, Part, Pixels};
 use crate::data::idx::parse_images;
 use crate::data::whole::{self, Flaw};
-use crate::diffusion::forward::{from_pixel, to_pixel};
 use crate::tensor::Shape;
 use crate::web::models::Entry;
 use js_sys::Uint8Array;
@@ -14,13 +14,12 @@ use web_sys::{File, HtmlCanvasElement, HtmlImageElement, Url};
 const SAMPLES: &[u8] = include_bytes!("../../../web/samples/digits-idx3-ubyte");
 /// Where the samples of other models lie.
 const FOLDER: &str = "samples/";
-/// A picture is looked at in at most this many pixels across.
-const LOOK: usize = 1024;
+/// Sample pictures have at most this many pixels across.
+const LARGEST_SAMPLE: usize = 1024;
+/// A canvas has at most this many pixels across: browsers on phones refuse larger ones. Of a larger picture they make a smaller.
+const CANVAS: usize = 4096;
 /// Bytes of the largest file that is read.
 const LARGEST: f64 = 100e6;
-/// What a grey model sees of red, green and blue.
-const GREY: [f32; 3] = [0.299, 0.587, 0.114];
-
 /// Sample pictures, all of one size.
 pub struct Samples {
     bytes: Vec<u8>,
@@ -52,13 +51,15 @@ impl Samples {
         image.set_src(&address);
         JsFuture::from(image.decode()).await.map_err(|_| unusable())?;
         let (n, side) = (entry.pictures.len(), image.natural_height() as usize);
-        if side == 0 || side > LOOK || image.natural_width() as usize != n * side {
+        if side == 0 || side > LARGEST_SAMPLE || image.natural_width() as usize != n * side {
             return Err(unusable());
         }
-        let row = rescale(&image, n * side, side, Shape::new(1, side, n * side, 3)).ok_or_else(unusable)?;
-        let pixel = |i: usize, p: usize| (p / side * n * side + i * side + p % side) * 3;
-        let places = (0..n).flat_map(|i| (0..side * side).map(move |p| pixel(i, p)));
-        let bytes = places.flat_map(|at| row[at..at + 3].iter().map(|&v| to_pixel(v))).collect();
+        let mut bytes = Vec::with_capacity(n * side * side * 3);
+        for i in 0..n {
+            let part = Part { top: 0, left: i * side, height: side, width: side };
+            let (rgba, size) = pixels_of(&image, part).ok_or_else(unusable)?;
+            bytes.extend(fit::fit(&Pixels::new(&rgba, size, 4).ok_or_else(unusable)?, [side; 2], 3));
+        }
         Ok(Self { bytes, shape: Shape::new(1, side, side, 3), names: entry.pictures.clone() })
     }
 
@@ -77,30 +78,14 @@ impl Samples {
         &self.bytes[i * self.shape.len()..][..self.shape.len()]
     }
 
-    /// One of them as a model's x_0, `[1, H, W, C]` in [−1, 1]: of another size the nearest pixel; a colour as the grey of its
-    /// brightness unless the model has three channels, and grey in all channels alike.
+    /// One of them as a model's x_0, `[1, H, W, C]` in [−1, 1], fitted as training fits a picture.
     pub fn x_0(&self, i: usize, shape: Shape) -> Vec<f32> {
-        let (pixels, c) = (self.pixels(i), self.shape.c());
-        let pixel = |p: usize| {
-            let (y, x) = (p / shape.w() * self.shape.h() / shape.h(), p % shape.w() * self.shape.w() / shape.w());
-            let pixel = &pixels[(y * self.shape.w() + x) * c..][..c];
-            match (shape.c(), pixel) {
-                (3, &[r, g, b]) => vec![from_pixel(r), from_pixel(g), from_pixel(b)],
-                (n, &[r, g, b]) => vec![from_pixel(grey([r, g, b].map(f32::from)).round() as u8); n],
-                (n, _) => vec![from_pixel(pixel[0]); n],
-            }
-        };
-        (0..shape.pixels()).flat_map(pixel).collect()
+        let picture = Pixels::new(self.pixels(i), [self.shape.h(), self.shape.w()], self.shape.c());
+        picture.map_or_else(Vec::new, |picture| fit::x_0(&picture, [shape.h(), shape.w()], shape.c()))
     }
 }
 
-/// The brightness of a colour.
-fn grey(rgb: [f32; 3]) -> f32 {
-    rgb.iter().zip(GREY).map(|(v, share)| v * share).sum()
-}
-
-/// The middle of a picture file as x_0, `[1, H, W, C]` in [−1, 1]: grey unless the model has three channels, transparent places
-/// white as paper.
+/// The middle of a picture file as x_0, `[1, H, W, C]` in [−1, 1], as training makes it of the same file (see [`fit`]).
 ///
 /// # Errors
 /// One sentence, if the file is cut off or damaged, or the browser cannot read it as a picture.
@@ -122,7 +107,11 @@ pub async fn open(file: &File, shape: Shape) -> Result<Vec<f32>, String> {
     if width == 0 || height == 0 {
         return Err(format!("“{name}” is a picture without a size"));
     }
-    rescale(&image, width, height, shape).ok_or_else(unreadable)
+    let size = [shape.h(), shape.w()];
+    // Only what is to be seen is decoded into our own memory.
+    let (rgba, found) = pixels_of(&image, fit::part([height, width], size)).ok_or_else(unreadable)?;
+    let picture = Pixels::new(&rgba, found, 4).ok_or_else(unreadable)?;
+    Ok(fit::x_0_of_part(&picture, size, shape.c()))
 }
 
 /// What is in a file.
@@ -136,38 +125,20 @@ async fn bytes(file: &File) -> Result<Vec<u8>, String> {
     Ok(Uint8Array::new(&buffer).to_vec())
 }
 
-/// The largest part of the picture with the model's proportions, averaged down to its size.
-fn rescale(image: &HtmlImageElement, width: usize, height: usize, shape: Shape) -> Option<Vec<f32>> {
-    let (h, w) = (shape.h(), shape.w());
-    let scale = (width as f64 / w as f64).min(height as f64 / h as f64);
-    let (cut_w, cut_h) = (scale * w as f64, scale * h as f64);
-    let (left, top) = ((width as f64 - cut_w) / 2.0, (height as f64 - cut_h) / 2.0);
-    // The browser brings it near, then every pixel is the mean of a k×k block.
-    let k = (scale.ceil() as usize).clamp(1, (LOOK / h.max(w)).max(1));
+/// A part of a picture as RGBA bytes `[H, W, 4]`, with H and W: those of the part, unless a canvas cannot be so large.
+fn pixels_of(image: &HtmlImageElement, part: Part) -> Option<(Vec<u8>, [usize; 2])> {
+    let shrink = part.height.max(part.width).div_ceil(CANVAS).max(1);
+    let [height, width] = [part.height, part.width].map(|side| (side / shrink).max(1));
     let canvas: HtmlCanvasElement = dom::create("canvas");
-    canvas.set_width((k * w) as u32);
-    canvas.set_height((k * h) as u32);
+    canvas.set_width(width as u32);
+    canvas.set_height(height as u32);
     let context = paint::context(&canvas)?;
-    context.set_fill_style_str("#fff");
-    context.fill_rect(0.0, 0.0, (k * w) as f64, (k * h) as f64);
-    let (to_w, to_h) = ((k * w) as f64, (k * h) as f64);
+    let (to_w, to_h) = (width as f64, height as f64);
+    let [left, top, part_w, part_h] = [part.left, part.top, part.width, part.height].map(|side| side as f64);
     context
         .draw_image_with_html_image_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
-            image, left, top, cut_w, cut_h, 0.0, 0.0, to_w, to_h,
+            image, left, top, part_w, part_h, 0.0, 0.0, to_w, to_h,
         )
         .ok()?;
-    let rgba = context.get_image_data(0.0, 0.0, to_w, to_h).ok()?.data().0;
-    let mut values = Vec::with_capacity(shape.len());
-    for p in 0..shape.pixels() {
-        let mut sum = [0.0; 3];
-        for i in 0..k * k {
-            let (y, x) = (p / w * k + i / k, p % w * k + i % k);
-            let at = 4 * (y * k * w + x);
-            (0..3).for_each(|c| sum[c] += f32::from(rgba[at + c]));
-        }
-        let rgb = sum.map(|sum| sum / (k * k) as f32);
-        let pixel = if shape.c() == 3 { rgb.to_vec() } else { vec![grey(rgb); shape.c()] };
-        values.extend(pixel.iter().map(|v| v.round()).map(|v| from_pixel(v as u8)));
-    }
-    Some(values)
+    Some((context.get_image_data(0.0, 0.0, to_w, to_h).ok()?.data().0, [height, width]))
 }

@@ -1,0 +1,82 @@
+//! How good a model is, as the library measures it. What the numbers should be is the command line's tests' question.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod support;
+
+use noisette::checkpoint::Checkpoint;
+use noisette::data::Dataset;
+use noisette::engine::{Engine, Weights};
+use noisette::evaluate::{BoundSettings, EvaluateError, Evaluation, SquaredErrorSettings};
+use noisette::playground::load;
+use noisette::rng::Rng;
+use support::golden::{self, engine};
+
+fn data(count: usize, side: usize) -> Dataset {
+    let mut rng = Rng::new(3);
+    let images = (0..count * side * side).map(|_| rng.below(256) as u8).collect();
+    Dataset { images, labels: (0..count).map(|i| (i % 10) as u8).collect(), height: side, width: side, channels: 1 }
+}
+
+fn model() -> (Engine, Checkpoint, Weights) {
+    let (engine, model) = (engine("cpu"), golden::checkpoint("grey"));
+    let weights = load(&engine, &model).expect("weights");
+    (engine, model, weights)
+}
+
+#[test]
+fn it_tells_how_far_it_is_and_all_ranges_together_are_the_whole() {
+    let ((engine, model, weights), data) = (model(), data(70, 8));
+    let evaluation = Evaluation::new(&engine, &model, &weights, &data).expect("they fit");
+    let settings = SquaredErrorSettings { images: 70, draws: 1, seed: 2 };
+    let mut told = Vec::new();
+    let error = pollster::block_on(evaluation.squared_error(&settings, |done| told.push(done))).expect("an error");
+    assert_eq!(told, [64, 70]);
+    assert!(error.ranges.len() == 10 && error.ranges.iter().all(|range| range.images == 7), "{error:?}");
+    let mean = error.ranges.iter().filter_map(|range| range.mse).sum::<f64>() / 10.0;
+    assert!((mean / error.mse - 1.0).abs() <= 1e-12 && error.mse > 0.1, "{error:?}");
+    assert_eq!((error.ranges[0].timesteps, error.ranges[9].timesteps), ((0, 99), (900, 999)));
+
+    let settings = BoundSettings { images: 3, timesteps: 2000, seed: 2 };
+    let (mut told, most) = (Vec::new(), BoundSettings { timesteps: 4, ..settings });
+    let bound = pollster::block_on(evaluation.bound(&most, |done| told.push(done))).expect("a bound");
+    assert!(told == [1, 2, 3] && bound.timesteps == 4, "{told:?}");
+    let parts = bound.prior.mean + bound.denoising.mean + bound.decoder.mean;
+    assert!((parts / bound.total.mean - 1.0).abs() <= 1e-12 && bound.total.mean > 1.0, "{bound:?}");
+    let mut other = model.clone();
+    other.scheduler.num_train_timesteps = 5;
+    let evaluation = Evaluation::new(&engine, &other, &weights, &data).expect("a shorter schedule");
+    let bound = pollster::block_on(evaluation.bound(&settings, |_| ())).expect("a bound");
+    assert_eq!(bound.timesteps, 4, "a schedule of five steps has no more beside timestep 0");
+}
+
+#[test]
+fn what_cannot_be_measured_is_told() {
+    let (engine, mut model, weights) = model();
+    let text = |error: EvaluateError| error.to_string();
+    let wide = data(2, 12);
+    let error = Evaluation::new(&engine, &model, &weights, &wide).err().map(text);
+    assert_eq!(error.as_deref(), Some("the pictures are 12×12×1, the model takes 8×8×1"));
+    let rows = model.config.num_class_embeds.expect("classes");
+    let mut unknown = data(2, 8);
+    unknown.labels[1] = rows as u8;
+    let error = Evaluation::new(&engine, &model, &weights, &unknown).err().map(text).expect("no such label");
+    assert_eq!(error, format!("a picture has label {rows}, the model's are 0 to {}", rows - 1));
+
+    let data = data(2, 8);
+    let error = |model: &Checkpoint, weights: &Weights, images: usize, draws: usize| {
+        let evaluation = Evaluation::new(&engine, model, weights, &data).expect("they fit");
+        let settings = SquaredErrorSettings { images, draws, seed: 0 };
+        pollster::block_on(evaluation.squared_error(&settings, |_| ())).err().map(text)
+    };
+    for images in [0, 3] {
+        let expected = format!("{images} pictures are to be measured, expected 1 to 2");
+        assert_eq!(error(&model, &weights, images, 1), Some(expected));
+    }
+    assert!(error(&model, &weights, 2, 0).is_some_and(|error| error.contains("noised 0 times")));
+    assert_eq!(error(&model, &weights, 2, 1), None);
+    for (_, values) in model.tensors.values_mut() {
+        values.iter_mut().for_each(|value| *value = 1e38);
+    }
+    let ruined = load(&engine, &model).expect("finite weights");
+    assert!(error(&model, &ruined, 2, 1).is_some_and(|error| error.contains("not finite")));
+}
