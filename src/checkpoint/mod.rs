@@ -167,21 +167,23 @@ pub struct Checkpoint {
     pub config: UnetConfig,
     /// How it was trained and is sampled.
     pub scheduler: SchedulerConfig,
-    /// The folder said nothing about the scheduler, so that `scheduler` is diffusers' default.
+    /// The folder said nothing of the noise that the model was trained with, so that it is diffusers' default in `scheduler`.
     pub assumed_scheduler: bool,
     /// The parameters in the file's layout, under their present names.
     pub tensors: FileParameters,
 }
 
 impl Checkpoint {
-    /// Reads the contents of the three files. A folder saved from the UNet alone has no scheduler config: `None`.
+    /// Reads the contents of the three files. A folder saved from the UNet alone has no scheduler config: `None`. One that says
+    /// nothing of the noise ([`SchedulerConfig::tells_noise`]) is followed in the rest.
     ///
     /// # Errors
     /// Anything that is not understood; whether names and shapes are the config's is [`Checkpoint::load_parameters`]'s question.
     pub fn from_bytes(config: &[u8], scheduler: Option<&[u8]>, weights: &[u8]) -> Result<Self, CheckpointError> {
         let config = UnetConfig::from_json(config)?;
+        let assumed_scheduler = !scheduler.is_some_and(SchedulerConfig::tells_noise);
         let scheduler = scheduler.map(SchedulerConfig::from_json).transpose()?;
-        Self::new(config, scheduler, TensorFile::from_bytes(weights)?)
+        Ok(Self { assumed_scheduler, ..Self::new(config, scheduler, TensorFile::from_bytes(weights)?)? })
     }
 
     /// A checkpoint of parts that were read already; without a scheduler's config it has diffusers' default.
