@@ -39,7 +39,7 @@ pub enum CheckpointError {
         /// What is wrong with it.
         detail: String,
     },
-    /// A type of number that is not supported.
+    /// A type of number that is not written.
     #[error("{name} holds {found}, expected F32, F16, BF16 or I64")]
     Dtype {
         /// The tensor.
@@ -73,7 +73,7 @@ pub enum CheckpointError {
         /// The first names that are there.
         found: String,
     },
-    /// Fractions where whole numbers are expected, or the other way round.
+    /// Another type of number than expected, such as whole numbers for fractions.
     #[error("{name} holds {found}, expected {expected}")]
     Kind {
         /// The tensor.
@@ -81,7 +81,7 @@ pub enum CheckpointError {
         /// What is expected.
         expected: &'static str,
         /// What is there.
-        found: &'static str,
+        found: String,
     },
     /// Another number of axes than expected.
     #[error("{name} has the shape {shape:?}, expected {axes} axes")]
@@ -189,7 +189,7 @@ impl Checkpoint {
     /// A checkpoint of parts that were read already; without a scheduler's config it has diffusers' default.
     ///
     /// # Errors
-    /// Weights that are whole numbers, or one under two names.
+    /// Weights that are no numbers of F32, F16 or BF16, or one under two names.
     pub fn new(
         config: UnetConfig,
         scheduler: Option<SchedulerConfig>,
@@ -197,8 +197,11 @@ impl Checkpoint {
     ) -> Result<Self, CheckpointError> {
         let mut tensors = FileParameters::new();
         for (name, tensor) in weights.tensors {
-            let Values::F32(values) = tensor.values else {
-                return Err(CheckpointError::Kind { name, expected: "F32, F16 or BF16", found: "I64" });
+            let values = match tensor.values {
+                Values::F32(values) => values,
+                other => {
+                    return Err(CheckpointError::Kind { name, expected: tensor_file::FLOATS, found: other.dtype() });
+                }
             };
             let name = layout::modern_name(&name).unwrap_or(name);
             if tensors.insert(name.clone(), (tensor.shape, values)).is_some() {
