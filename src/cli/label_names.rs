@@ -7,6 +7,8 @@ use crate::model::config::UnetConfig;
 use std::path::Path;
 use std::{fs, io};
 
+/// So many labels without pictures are named.
+const MOST: usize = 10;
 /// File beside IDX files with the name of each class on a line of its own.
 pub const NAMES_FILE: &str = "class-names.txt";
 
@@ -71,11 +73,13 @@ pub fn of_new_network(dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Fail
     let there = with_pictures(dataset);
     let (used, unused): (Vec<_>, Vec<_>) = names.into_iter().enumerate().partition(|(label, _)| there[*label]);
     if !unused.is_empty() {
-        let unused = unused.iter().map(|(label, name)| match *name == label.to_string() {
+        let some = unused.iter().take(MOST).map(|(label, name)| match *name == label.to_string() {
             true => name.clone(),
             false => format!("{label} ({name})"),
         });
-        say!("no pictures have label {}: a new network has no class for that", unused.collect::<Vec<_>>().join(", "));
+        let some = some.collect::<Vec<_>>().join(", ");
+        let rest = if unused.len() > MOST { format!(", … ({} in all)", unused.len()) } else { String::new() };
+        say!("no pictures have label {some}{rest}: a new network has no class for that");
     }
     Ok(used.into_iter().map(|(_, name)| name).collect())
 }
