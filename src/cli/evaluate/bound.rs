@@ -55,10 +55,13 @@ impl Bound {
         ]
     }
 
-    /// A line for each part.
-    pub fn table(&self) -> String {
+    /// What it was computed from, and a line for each part.
+    pub fn table(&self, settings: &Settings) -> String {
+        let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let (images, timesteps) = (counted(settings.images, "image"), counted(settings.timesteps, "timestep"));
+        let title = format!("bound on the likelihood, from {images} and {timesteps} of each:\n");
         let error = |estimate: Estimate| estimate.error.map_or(String::new(), |error| format!(" +- {error:.5}"));
-        self.parts().map(|(_, title, e)| format!("{title:<25} {:>8.5}{}\n", e.mean, error(e))).concat()
+        title + &self.parts().map(|(_, title, e)| format!("{title:<25} {:>8.5}{}\n", e.mean, error(e))).concat()
     }
 
     /// The same for programs.

@@ -93,8 +93,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for (name, wanted) in [("--images", count), ("--bound-images", bound_images)] {
         let there = dataset.len();
         if wanted > there {
-            return Err(format!("{name} is {wanted}, but {} has {there} test images", args.data.display()).into());
+            let images = if there == 1 { "image" } else { "images" };
+            return Err(format!("{name} is {wanted}, but {} has {there} test {images}", args.data.display()).into());
         }
+    }
+    if bound_images > count {
+        return Err(format!("--bound-images is {bound_images}, expected at most the {count} of --images").into());
     }
     let schedule = checkpoint.scheduler.schedule()?;
     if let Some(path) = &args.out {
@@ -141,7 +145,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let bar = progress(settings.images)?;
         let bound = bound::estimate(&mut predictor, &checkpoint, &schedule, &dataset, &settings, || bar.inc(1))?;
         bar.finish_and_clear();
-        print(&bound.table())?;
+        print(&bound.table(&settings))?;
         report["bits_per_dim"] = bound.json(&settings);
     }
     if let Some(path) = &args.out {
