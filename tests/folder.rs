@@ -89,9 +89,17 @@ fn train_and_test_are_the_halves() {
 
 #[test]
 fn the_halves_go_by_several_names() {
-    for (train, test) in
-        [("Train", "Test"), ("training", "testing"), ("train", "val"), ("TRAIN", "Valid"), ("train", "validation")]
-    {
+    for (train, test) in [
+        ("Train", "Test"),
+        ("training", "testing"),
+        ("train", "val"),
+        ("TRAIN", "Valid"),
+        ("train", "validation"),
+        ("train", "dev"),
+        ("training_set", "test_set"),
+        ("trainset", "testset"),
+        ("train-set", "Dev Set"),
+    ] {
         let folder = Folder::new();
         folder.picture(&format!("{train}/1.png"), [1; 3]);
         folder.picture(&format!("{train}/2.png"), [2; 3]);
@@ -140,6 +148,8 @@ fn pictures_are_known_by_their_content_and_the_rest_is_counted() {
     folder.write("j.jxl", b"");
     folder.write("k.pgm", b"P5 8 8 255\n");
     folder.write("l.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+    // As PIL begins one: no first bytes tell a TGA.
+    folder.write("m.tga", b"\0\0\x02\0\0\0\0\0\0\0\0\0\x04\0\x04\0\x18\x20");
     folder.write("notes.txt", b"none");
     folder.write("LICENCE", b"none");
     for litter in [".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/._a.jpg", "@eaDir/a.png"] {
@@ -153,7 +163,7 @@ fn pictures_are_known_by_their_content_and_the_rest_is_counted() {
     assert_eq!(
         left_out.expect("some"),
         "1 .jpg file (HEIC cannot be read), 2 .jxl files (JPEG XL cannot be read), 1 .pgm file (PNM cannot be read), \
-         1 .txt file (no picture), 1 file without an ending (no picture)"
+         1 .tga file (TGA cannot be read), 1 .txt file (no picture), 1 file without an ending (no picture)"
     );
     let pictures = images.load([4, 6], 3).expect("all are read");
     for i in 0..8 {
@@ -175,7 +185,11 @@ fn an_accent_is_the_same_however_it_is_written() {
     let train = folder.open(Split::Train).expect("a data set");
     assert_eq!(train.classes(), [composed, "th\u{e9}"]);
     assert_eq!(train.load([2, 2], 1).expect("pictures").labels, [0, 0, 0, 0, 0, 1]);
+    let (summary, _) = train.summary();
+    let merged = format!("; the class {composed} is 2 folders, whose names differ only in how accents are written");
+    assert!(summary.ends_with(&merged), "{summary}");
     let mut test = folder.open(Split::Test).expect("the same class");
+    assert!(!test.summary().0.contains("accents"));
     assert_eq!(test.load([2, 2], 1).expect("pictures").labels, [0]);
     // A model that was trained elsewhere may write it the other way.
     test.number_as(&["th\u{e9}", decomposed].map(str::to_owned)).expect("both are known");
@@ -352,11 +366,29 @@ fn what_is_wrong_is_told_with_the_name_of_the_file() {
     folder.refused(Split::Test, &["holds no test images", "20 pictures"]);
     folder.picture("stray.png", [1; 3]);
     folder.refused(Split::Train, &["stray.png", "beside the class folders"]);
+    // A folder that holds the data set is named; which of two holds it nobody can know.
+    for (files, place) in [
+        (&["ds/a/0.png", "ds/b/0.png"][..], "ds"),
+        (&["ds/a/0.png"], "ds"),
+        (&["root/ds/a/0.png", "root/ds/b/0.png"], "root/ds"),
+        (&["root/ds/train/0.png", "root/ds/test/0.png"], "root/ds"),
+        (&["images/train/0.png", "images/test/0.png", "labels/0.png"], "images"),
+    ] {
+        let folder = Folder::new();
+        files.iter().for_each(|file| folder.picture(file, [1; 3]));
+        let given = folder.0.path().join(place).display().to_string();
+        folder.refused(Split::Train, &["is a folder inside a class folder", &format!(": give {given} instead")]);
+    }
     // What nobody would look at is told, not passed over.
     let folder = Folder::new();
     folder.picture("cats/1.png", [1; 3]);
     folder.picture("cats/.hidden/1.png", [1; 3]);
-    assert_eq!(folder.open(Split::Train).expect("a data set").len(), 1);
+    folder.picture(".hid/1.png", [1; 3]);
+    folder.picture("cats/._x/1.png", [1; 3]);
+    folder.write(".empty/notes.txt", b"none");
+    let hidden = folder.open(Split::Train).expect("a data set");
+    assert_eq!(hidden.len(), 1);
+    assert_eq!(hidden.summary().1.as_deref(), Some(".hid/ (hidden), .hidden/ (hidden)"));
     folder.picture("cats/kittens/1.png", [1; 3]);
     folder.refused(Split::Train, &["cats/kittens is a folder inside a class folder", "pictures only"]);
     for i in 0..20 {

@@ -52,15 +52,23 @@ impl ModelFolder {
         let scheduler = find_scheduler(&unet);
         // A pipeline that was named holds its `scheduler/`; that of a `unet/` that was named is another folder's.
         let levels = usize::from(unet != named);
+        let assumed = format!(
+            "assumed are {}; if the model was trained otherwise, figures and pictures are wrong",
+            SchedulerConfig::default().describe()
+        );
         match &scheduler {
             Some((level, path)) if *level > levels => notes.push(format!("the noise schedule is {}'s", path.display())),
             Some(_) => {}
             None => notes.push(format!(
-                "warning: {} has no {SCHEDULER_FILE}, and neither has a scheduler folder in it or beside it: assumed are {}; \
-                 if the model was trained otherwise, figures and pictures are wrong",
-                unet.display(),
-                SchedulerConfig::default().describe()
+                "warning: {} has no {SCHEDULER_FILE}, and neither has a scheduler folder in it or beside it: {assumed}",
+                unet.display()
             )),
+        }
+        // What cannot be read is told when it is to be.
+        if let Some((_, path)) = &scheduler
+            && read(path).is_ok_and(|bytes| !SchedulerConfig::tells_noise(&bytes))
+        {
+            notes.push(format!("warning: {} says nothing of the noise: {assumed}", path.display()));
         }
         Ok(Self { config: unet.join(CONFIG_FILE), scheduler: scheduler.map(|(_, path)| path), weights, notes })
     }
@@ -101,11 +109,15 @@ impl ModelFolder {
     pub fn read(&self) -> Result<Checkpoint, CheckpointError> {
         let config = read_config(&self.config)?;
         let scheduler = self.scheduler.as_deref().map(read_scheduler).transpose()?;
+        let assumed_scheduler = !scheduler.as_ref().is_some_and(|(_, tells_noise)| *tells_noise);
+        let scheduler = scheduler.map(|(scheduler, _)| scheduler);
         let tensors = match &self.weights {
             Weights::Whole(path) => TensorFile::from_bytes(&read(path)?).map_err(|error| within(path, error))?,
             Weights::Shards { dir, stem, index } => shards::read(dir, stem, index.as_deref())?,
         };
-        Checkpoint::new(config, scheduler, tensors).map_err(|error| within(self.weights(), error))
+        let checkpoint = Checkpoint::new(config, scheduler, tensors);
+        let checkpoint = checkpoint.map_err(|error| within(self.weights(), error))?;
+        Ok(Checkpoint { assumed_scheduler, ..checkpoint })
     }
 }
 
@@ -122,8 +134,11 @@ fn read_config(path: &Path) -> Result<UnetConfig, CheckpointError> {
     UnetConfig::from_json(&read(path)?).map_err(|error| within(&above(path), error.into()))
 }
 
-fn read_scheduler(path: &Path) -> Result<SchedulerConfig, CheckpointError> {
-    SchedulerConfig::from_json(&read(path)?).map_err(|error| within(&above(path), error.into()))
+/// A scheduler's config, and whether it says anything of the noise.
+fn read_scheduler(path: &Path) -> Result<(SchedulerConfig, bool), CheckpointError> {
+    let bytes = read(path)?;
+    let config = SchedulerConfig::from_json(&bytes).map_err(|error| within(&above(path), error.into()))?;
+    Ok((config, SchedulerConfig::tells_noise(&bytes)))
 }
 
 /// The folder that was named, and the file of weights in it if that was.

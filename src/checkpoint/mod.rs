@@ -39,7 +39,7 @@ pub enum CheckpointError {
         /// What is wrong with it.
         detail: String,
     },
-    /// A type of number that is not supported.
+    /// A type of number that is not written.
     #[error("{name} holds {found}, expected F32, F16, BF16 or I64")]
     Dtype {
         /// The tensor.
@@ -73,7 +73,7 @@ pub enum CheckpointError {
         /// The first names that are there.
         found: String,
     },
-    /// Fractions where whole numbers are expected, or the other way round.
+    /// Another type of number than expected, such as whole numbers for fractions.
     #[error("{name} holds {found}, expected {expected}")]
     Kind {
         /// The tensor.
@@ -81,7 +81,7 @@ pub enum CheckpointError {
         /// What is expected.
         expected: &'static str,
         /// What is there.
-        found: &'static str,
+        found: String,
     },
     /// Another number of axes than expected.
     #[error("{name} has the shape {shape:?}, expected {axes} axes")]
@@ -167,27 +167,29 @@ pub struct Checkpoint {
     pub config: UnetConfig,
     /// How it was trained and is sampled.
     pub scheduler: SchedulerConfig,
-    /// The folder said nothing about the scheduler, so that `scheduler` is diffusers' default.
+    /// The folder said nothing of the noise that the model was trained with, so that it is diffusers' default in `scheduler`.
     pub assumed_scheduler: bool,
     /// The parameters in the file's layout, under their present names.
     pub tensors: FileParameters,
 }
 
 impl Checkpoint {
-    /// Reads the contents of the three files. A folder saved from the UNet alone has no scheduler config: `None`.
+    /// Reads the contents of the three files. A folder saved from the UNet alone has no scheduler config: `None`. One that says
+    /// nothing of the noise ([`SchedulerConfig::tells_noise`]) is followed in the rest.
     ///
     /// # Errors
     /// Anything that is not understood; whether names and shapes are the config's is [`Checkpoint::load_parameters`]'s question.
     pub fn from_bytes(config: &[u8], scheduler: Option<&[u8]>, weights: &[u8]) -> Result<Self, CheckpointError> {
         let config = UnetConfig::from_json(config)?;
+        let assumed_scheduler = !scheduler.is_some_and(SchedulerConfig::tells_noise);
         let scheduler = scheduler.map(SchedulerConfig::from_json).transpose()?;
-        Self::new(config, scheduler, TensorFile::from_bytes(weights)?)
+        Ok(Self { assumed_scheduler, ..Self::new(config, scheduler, TensorFile::from_bytes(weights)?)? })
     }
 
     /// A checkpoint of parts that were read already; without a scheduler's config it has diffusers' default.
     ///
     /// # Errors
-    /// Weights that are whole numbers, or one under two names.
+    /// Weights that are no numbers of F32, F16 or BF16, or one under two names.
     pub fn new(
         config: UnetConfig,
         scheduler: Option<SchedulerConfig>,
@@ -195,8 +197,11 @@ impl Checkpoint {
     ) -> Result<Self, CheckpointError> {
         let mut tensors = FileParameters::new();
         for (name, tensor) in weights.tensors {
-            let Values::F32(values) = tensor.values else {
-                return Err(CheckpointError::Kind { name, expected: "F32, F16 or BF16", found: "I64" });
+            let values = match tensor.values {
+                Values::F32(values) => values,
+                other => {
+                    return Err(CheckpointError::Kind { name, expected: tensor_file::FLOATS, found: other.dtype() });
+                }
             };
             let name = layout::modern_name(&name).unwrap_or(name);
             if tensors.insert(name.clone(), (tensor.shape, values)).is_some() {

@@ -28,6 +28,18 @@ const CLASSES: [(&str, SamplerKind); 7] = [
     ("DDIMParallelScheduler", SamplerKind::Ddim),
 ];
 
+/// Keys that say something of the noise of training, or of what is learned of it.
+const NOISE: [&str; 8] = [
+    "_class_name",
+    "num_train_timesteps",
+    "timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "prediction_type",
+    "predict_epsilon",
+];
+
 /// Keys of diffusers' other schedulers, which the three here do not look at.
 const OTHERS: [&str; 42] = [
     // PNDM, DDIM's inverse, DDPM's first releases.
@@ -180,6 +192,12 @@ impl SchedulerConfig {
             f.problem(error.to_string());
         }
         f.finish().map(|()| config)
+    }
+
+    /// Whether a scheduler_config.json says anything of the noise that the model was trained with; else it is as good as none.
+    /// What is no config at all is told when it is read.
+    pub fn tells_noise(bytes: &[u8]) -> bool {
+        Fields::parse(SCHEDULER_FILE, bytes).map_or(true, |f| NOISE.iter().any(|key| f.has(key)))
     }
 
     /// β and ᾱ.

@@ -5,8 +5,7 @@ use crate::diffusion::{Convention, SamplerConfig, SamplerKind, Spacing};
 use crate::model::config::fields::Fields;
 use serde_json::{Value, json};
 
-/// What the model was found to be best sampled with, as far as the folder says. The page begins with these; nothing else follows
-/// them unasked.
+/// What the model was found to be best sampled with, as far as the folder says. The page and the command line begin with these.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Suggested {
     /// The rule (`_sampler`).

@@ -31,14 +31,30 @@ pub enum Values {
     F32(Vec<f32>),
     /// Whole numbers: timesteps, labels.
     I64(Vec<i64>),
+    /// Numbers of another type, called as the file calls it, which are not read.
+    Unread(String),
 }
+
+impl Values {
+    /// The type of number.
+    pub(super) fn dtype(&self) -> String {
+        match self {
+            Self::F32(_) => "F32".to_owned(),
+            Self::I64(_) => "I64".to_owned(),
+            Self::Unread(dtype) => dtype.clone(),
+        }
+    }
+}
+
+/// Types of which [`Values::F32`] are read.
+pub(super) const FLOATS: &str = "F32, F16 or BF16";
 
 /// A tensor: its shape in the file, and its values in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileTensor {
     /// Extent of each axis; empty for a single number.
     pub shape: Vec<usize>,
-    /// As many values as the shape says.
+    /// As many values as the shape says, if they are read.
     pub values: Values,
 }
 
@@ -58,7 +74,7 @@ impl TensorFile {
     /// Reads a file's bytes.
     ///
     /// # Errors
-    /// Anything but a whole safetensors file within the limits, of F32, F16, BF16 or I64 and finite values.
+    /// Anything but a whole safetensors file within the limits, of finite values.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointError> {
         let malformed = |detail: String| CheckpointError::Malformed { detail };
         if bytes.starts_with(b"version https://git-lfs") {
@@ -124,22 +140,26 @@ impl TensorFile {
     /// The floating-point tensor `name` with `axes` axes: shape and values.
     ///
     /// # Errors
-    /// It is missing, holds whole numbers, or has another number of axes.
+    /// It is missing, holds other numbers, or has another number of axes.
     pub fn f32(&self, name: &str, axes: usize) -> Result<(&[usize], &[f32]), CheckpointError> {
         match self.get(name, axes)? {
             FileTensor { shape, values: Values::F32(values) } => Ok((shape, values)),
-            _ => Err(CheckpointError::Kind { name: name.to_owned(), expected: "F32", found: "I64" }),
+            FileTensor { values, .. } => {
+                Err(CheckpointError::Kind { name: name.to_owned(), expected: FLOATS, found: values.dtype() })
+            }
         }
     }
 
     /// The whole-number tensor `name` with `axes` axes: shape and values.
     ///
     /// # Errors
-    /// It is missing, holds fractions, or has another number of axes.
+    /// It is missing, holds other numbers, or has another number of axes.
     pub fn i64(&self, name: &str, axes: usize) -> Result<(&[usize], &[i64]), CheckpointError> {
         match self.get(name, axes)? {
             FileTensor { shape, values: Values::I64(values) } => Ok((shape, values)),
-            _ => Err(CheckpointError::Kind { name: name.to_owned(), expected: "I64", found: "F32" }),
+            FileTensor { values, .. } => {
+                Err(CheckpointError::Kind { name: name.to_owned(), expected: "I64", found: values.dtype() })
+            }
         }
     }
 
@@ -175,7 +195,8 @@ fn read_tensor(name: &str, view: &TensorView<'_>) -> Result<FileTensor, Checkpoi
         Stored::F16 => Values::F32(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()),
         Stored::BF16 => Values::F32(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()),
         Stored::I64 => Values::I64(bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
-        other => return Err(CheckpointError::Dtype { name: name.to_owned(), found: other.to_string() }),
+        // Whether anybody wants it, and as what, is not known here.
+        other => Values::Unread(other.to_string()),
     };
     if let Values::F32(values) = &values {
         finite(name, values)?;
@@ -192,6 +213,9 @@ fn finite(name: &str, values: &[f32]) -> Result<(), CheckpointError> {
 
 fn encode(name: &str, values: &Values, dtype: Dtype) -> Result<(Stored, Vec<u8>), CheckpointError> {
     Ok(match (values, dtype) {
+        (Values::Unread(found), _) => {
+            return Err(CheckpointError::Dtype { name: name.to_owned(), found: found.clone() });
+        }
         (Values::I64(values), _) => (Stored::I64, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
         (Values::F32(values), dtype) => {
             finite(name, values)?;

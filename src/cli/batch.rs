@@ -68,7 +68,8 @@ pub fn labels(file: &TensorFile, count: usize, config: &UnetConfig) -> Result<Ve
 fn integers(file: &TensorFile, name: &str, count: usize, limit: usize) -> Result<Vec<usize>, Failure> {
     let (shape, values) = file.i64(name, 1)?;
     if values.len() != count {
-        return Err(format!("{name} is {shape:?}, expected one number for each of {count} images").into());
+        let plural = if count == 1 { "" } else { "s" };
+        return Err(format!("{name} is {shape:?}, expected one number for each of {count} image{plural}").into());
     }
     let convert = |(i, &value): (usize, &i64)| {
         let fits = usize::try_from(value).ok().filter(|&value| value < limit);

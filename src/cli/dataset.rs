@@ -43,7 +43,11 @@ fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<(Dataset, 
             let (n, h, w) = (dataset.len(), dataset.height, dataset.width);
             let classes = dataset.has_label().iter().filter(|there| **there).count();
             let classes = if classes == 1 { "1 class".to_owned() } else { format!("{classes} classes") };
-            (dataset, vec![format!("{n} {half} pictures of {h}×{w} in {classes} from {place}, in IDX format")])
+            let pictures = if n == 1 { "picture" } else { "pictures" };
+            let found = format!("{n} {half} {pictures} of {h}×{w} in {classes} from {place}, in IDX format");
+            let beside = data::beside_idx(dir, split)?;
+            let beside = (!beside.is_empty()).then(|| format!("left out: {beside}"));
+            (dataset, std::iter::once(found).chain(beside).collect())
         }
     };
     if (dataset.height, dataset.width, dataset.channels) != (h, w, c) {

@@ -64,8 +64,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for (name, wanted) in [("--images", images), ("--bound-images", bound_images)] {
         let there = dataset.len();
         if wanted > there {
-            return Err(format!("{name} is {wanted}, but {} has {there} test images", args.data.display()).into());
+            let images = if there == 1 { "image" } else { "images" };
+            return Err(format!("{name} is {wanted}, but {} has {there} test {images}", args.data.display()).into());
         }
+    }
+    if bound_images > images {
+        return Err(format!("--bound-images is {bound_images}, expected at most the {images} of --images").into());
     }
     // A schedule that is none is found out before an engine is opened.
     checkpoint.scheduler.schedule()?;
@@ -100,7 +104,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let bar = progress(bound_images)?;
         let bound = pollster::block_on(evaluation.bound(&settings, |done| bar.set_position(done as u64)))?;
         bar.finish_and_clear();
-        print(&bound_table(&bound))?;
+        print(&bound_table(&bound, bound_images))?;
         report["bits_per_dim"] = bound_json(&bound, bound_images);
     }
     if let Some(path) = &args.out {
@@ -137,10 +141,13 @@ fn parts(bound: &Bound) -> [(&'static str, &'static str, Estimate); 4] {
     ]
 }
 
-/// A line for each part.
-fn bound_table(bound: &Bound) -> String {
+/// What it was computed from, and a line for each part.
+fn bound_table(bound: &Bound, images: usize) -> String {
+    let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let (images, timesteps) = (counted(images, "image"), counted(bound.timesteps, "timestep"));
+    let title = format!("bound on the likelihood, from {images} and {timesteps} of each:\n");
     let error = |estimate: Estimate| estimate.error.map_or(String::new(), |error| format!(" +- {error:.5}"));
-    parts(bound).map(|(_, title, e)| format!("{title:<25} {:>8.5}{}\n", e.mean, error(e))).concat()
+    title + &parts(bound).map(|(_, title, e)| format!("{title:<25} {:>8.5}{}\n", e.mean, error(e))).concat()
 }
 
 /// The same for programs.

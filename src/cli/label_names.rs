@@ -1,12 +1,14 @@
 //! `class-names.txt`: what the labels of a data set in IDX format are called, and which of a model's classes they are.
 
 use super::Failure;
-use crate::data::names::{are_among, numbers, parse_names};
+use crate::data::names::{UsedNames, are_among, numbers, parse_names};
 use crate::data::{self, Dataset, Split};
 use crate::model::config::UnetConfig;
 use std::path::Path;
 use std::{fs, io};
 
+/// So many labels without pictures are named.
+const MOST: usize = 10;
 /// File beside IDX files with the name of each class on a line of its own.
 pub const NAMES_FILE: &str = "class-names.txt";
 
@@ -29,11 +31,13 @@ pub fn shared(dir: &Path, config: &UnetConfig) -> Result<Option<Vec<String>>, Fa
 
 /// The names of the classes of a data set in IDX format, from a file beside it or the labels' numbers: of those with pictures.
 pub fn of_new_network(dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
-    let used = dataset.used_names(written(dir, dataset, 256)?);
-    if !used.unused.is_empty() {
-        say!("no pictures have label {}: a new network has no class for that", used.unused.join(", "));
+    let UsedNames { names, unused } = dataset.used_names(written(dir, dataset, 256)?);
+    if !unused.is_empty() {
+        let some = unused.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let rest = if unused.len() > MOST { format!(", … ({} in all)", unused.len()) } else { String::new() };
+        say!("no pictures have label {some}{rest}: a new network has no class for that");
     }
-    Ok(used.names)
+    Ok(names)
 }
 
 /// The names in the file beside a data set in IDX format, if there is one: for all of its labels, and at most `classes`.

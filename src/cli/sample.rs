@@ -1,35 +1,36 @@
 //! `sample`: from noise to images.
 
+mod settings;
+
 use super::batch::{images, labels};
 use super::class::classes;
 use super::{Failure, check_output, grid, in_file, open_engine, weights, write_file};
-use crate::checkpoint::{self, Checkpoint, TensorFile};
-use crate::diffusion::walk::Rule;
-use crate::diffusion::{Convention, SamplerConfig, SamplerKind, Spacing, Variance};
+use crate::checkpoint::{self, TensorFile};
+use crate::diffusion::{Convention, SamplerKind, Spacing};
 use crate::engine::Choice;
 use crate::model::config::UnetConfig;
-use crate::playground::{Noise, Session, Settings, sampler_config};
+use crate::playground::{Noise, Session};
 use crate::tensor::{Shape, nchw_to_nhwc, nhwc_to_nchw};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Steps of the samplers that need not visit every timestep.
-const FEW_STEPS: usize = 50;
 /// Most images of one run.
 const MAX_COUNT: u64 = 4096;
 
 /// Generate images from noise and write them as a PNG.
 ///
-/// What is not set follows the model's scheduler_config.json. The same seed, count and settings give the same noise on
-/// every machine and engine, and in the page too.
+/// What is not set follows the model's scheduler_config.json: the sampler, and with that one its steps, spacing, as, eta and
+/// guidance, are what the file suggests (_sampler, _num_inference_steps, _timestep_spacing, _as, _eta, _guidance); with another
+/// --sampler they are the usual ones. A line on stderr says what is used. The same seed, count and settings give the same noise
+/// on every machine and engine, and in the page too.
 ///
 /// --init reads a safetensors file with `x_T` [N, C, H, W] and, if you like, `class_labels` [N] (I64) and `noise` [steps,
 /// N, C, H, W], the noise of each step; with that, nothing is drawn from the seed. --trace writes `timesteps` [steps] and
 /// `x` [steps, N, C, H, W], the state after each step, just as a scheduler of diffusers leaves it. --raw writes `images`
 /// [N, C, H, W] in -1 to 1.
 ///
-/// --as diffusers, the default, is diffusers' letter. It departs from the papers where the list of timesteps is no ladder of
+/// --as diffusers, the default where nothing else is suggested, is diffusers' letter. It departs from the papers where the list of timesteps is no ladder of
 /// equal rungs down to 0: with linspace, or with trailing where the steps do not divide T, its ddim steps to t - floor(T/n)
 /// instead of the next entry; with trailing its ddpm of large variance leaves noise in the picture; and where x_0 is clipped its
 /// ddim keeps the noise of the one that was not. --as paper goes from entry to entry of the list and ends at x_0.
@@ -46,18 +47,18 @@ pub struct Args {
     /// The rule of a step: ddpm (ancestral), ddim (deterministic unless --eta is set), dpmsolver++ (second order) or ipndm (fourth order).
     #[arg(long, value_parser = named(SamplerKind::ALL, SamplerKind::name))]
     sampler: Option<SamplerKind>,
-    /// Steps from noise to image; for ddpm all there are, else 50.
+    /// Steps from noise to image; where none are suggested, for ddpm all there are, else 50.
     #[arg(long, allow_negative_numbers = true)]
     steps: Option<usize>,
     /// How the steps are spread over the timesteps.
     #[arg(long, value_parser = named(Spacing::ALL, Spacing::name))]
     spacing: Option<Spacing>,
     /// Whose letter the sampler follows: diffusers', or the papers', from entry to entry of the list and to x_0.
-    #[arg(long = "as", value_parser = named(Convention::ALL, Convention::name), default_value = "diffusers")]
-    convention: Convention,
-    /// Share of noise that ddim adds at each step: 0 is none, 1 as much as ddpm.
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
-    eta: f64,
+    #[arg(long = "as", value_parser = named(Convention::ALL, Convention::name))]
+    convention: Option<Convention>,
+    /// Share of noise that ddim adds at each step: 0, the usual, is none, 1 as much as ddpm.
+    #[arg(long, allow_negative_numbers = true)]
+    eta: Option<f64>,
     /// Whether the predicted x_0 is clipped to the range of pixels at every step.
     #[arg(long)]
     clip: Option<Clip>,
@@ -67,9 +68,9 @@ pub struct Args {
     /// Which class, by its name or its number, or "none"; without it each in turn.
     #[arg(long, allow_negative_numbers = true)]
     class: Option<String>,
-    /// Guidance w, -20 to 20, in eps = eps_none + w (eps_class - eps_none); 1 is off and costs one evaluation per step.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    guidance: f64,
+    /// Guidance w, -20 to 20, in eps = eps_none + w (eps_class - eps_none); 1, the usual, is off and costs one evaluation per step.
+    #[arg(long, allow_negative_numbers = true)]
+    guidance: Option<f64>,
     /// Decides all noise.
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
@@ -130,11 +131,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     // The network takes any size that its blocks can halve; --init decides.
     checkpoint.config.sample_size = [start.shape.h(), start.shape.w()];
-    let settings = settings(&args, &checkpoint, &start)?;
+    let settings = settings::settings(&args, &checkpoint, &start)?;
+    let is_guidable = checkpoint.config.null_class.is_some();
     check_outputs(&args, &checkpoint.config)?;
     let engine = open_engine(args.engine)?;
     let mut session = Session::new(engine, checkpoint)?;
     session.start(&settings, start.noise)?;
+    say!("{}", settings::describe(&settings, is_guidable));
+    settings::remarks(&args, &settings, session.schedule())?.iter().for_each(|remark| say!("{remark}"));
     let trace = drive(&mut session, args.trace.is_some())?;
     let x = session.x().unwrap_or_default();
     write(&args, start.shape, x, trace)
@@ -160,7 +164,8 @@ impl Start {
     fn read(file: &TensorFile, config: &UnetConfig, args: &Args) -> Result<Self, Failure> {
         let (shape, x) = images(file, "x_T", config)?;
         if let Some(count) = args.count.filter(|&count| count != shape.n() as u64) {
-            return Err(format!("x_T has {} images, but --count is {count}", shape.n()).into());
+            let plural = if shape.n() == 1 { "" } else { "s" };
+            return Err(format!("x_T has {} image{plural}, but --count is {count}", shape.n()).into());
         }
         let classes = if file.tensors.contains_key("class_labels") {
             if args.class.is_some() {
@@ -187,48 +192,16 @@ fn step_noise(file: &TensorFile, shape: Shape) -> Result<Vec<Vec<f32>>, Failure>
     Ok(values.chunks_exact(shape.len()).map(|step| nchw_to_nhwc(step, shape)).collect())
 }
 
-/// The model's own settings, but for what the command line says.
-fn settings(args: &Args, checkpoint: &Checkpoint, start: &Start) -> Result<Settings, Failure> {
-    let scheduler = &checkpoint.scheduler;
-    let kind = args.sampler.unwrap_or(scheduler.kind);
-    let all = scheduler.num_train_timesteps;
-    let usual = if kind == SamplerKind::Ddpm { all } else { FEW_STEPS.min(all) };
-    let steps = args.steps.or(start.steps).unwrap_or(usual);
-    let defaults = sampler_config(scheduler, kind, steps, args.eta);
-    let allows = Rule::of(kind).allows;
-    if args.eta != 0.0 && !allows.eta {
-        return Err(format!("--eta belongs to --sampler ddim, and this is {}", kind.name()).into());
-    }
-    if args.variance.is_some() && !allows.variance {
-        return Err(format!("--variance belongs to --sampler ddpm, and this is {}", kind.name()).into());
-    }
-    if args.guidance != 1.0 && checkpoint.config.null_class.is_none() {
-        let text = "the model has no label that means none (_null_class in config.json), which guidance needs";
-        return Err(format!("--guidance must be 1: {text}").into());
-    }
-    let sampler = SamplerConfig {
-        spacing: args.spacing.unwrap_or(defaults.spacing),
-        convention: args.convention,
-        clip: match args.clip {
-            Some(Clip::On) => Some(scheduler.clip_sample_range),
-            Some(Clip::Off) => None,
-            None => defaults.clip,
-        },
-        variance: match args.variance {
-            Some(VarianceName::Small) => Variance::FixedSmall,
-            Some(VarianceName::Large) => Variance::FixedLarge,
-            None => defaults.variance,
-        },
-        ..defaults
-    };
-    Ok(Settings { classes: start.classes.clone(), guidance: args.guidance, sampler })
-}
-
 /// Finds out before the work whether its results can be written.
 fn check_outputs(args: &Args, config: &UnetConfig) -> Result<(), Failure> {
     if args.out.is_some() && !grid::is_drawable(config.channels) {
         let channels = config.channels;
         return Err(format!("a PNG holds images of 1 or 3 channels, the model's have {channels}: use --raw").into());
+    }
+    if let Some(path) = &args.out
+        && path.extension().is_some_and(|end| !end.eq_ignore_ascii_case("png"))
+    {
+        return Err(format!("--out is {}, expected a name that ends in .png", path.display()).into());
     }
     let paths: Vec<&PathBuf> = [&args.out, &args.raw, &args.trace].into_iter().flatten().collect();
     let inputs: Vec<&Path> = args.init.iter().chain([&args.weights]).map(PathBuf::as_path).collect();

@@ -84,7 +84,7 @@ pub enum DataError {
         classes: usize,
     },
     /// As many labels as images there must be.
-    #[error("{images_file} has {images} images but {labels_file} has {labels} labels")]
+    #[error("{images_file} has {} but {labels_file} has {}", counted(*.images, "image"), counted(*.labels, "label"))]
     Count {
         /// The file of images.
         images_file: String,
@@ -111,8 +111,9 @@ pub enum DataError {
     },
     /// A folder without a single picture.
     #[error(
-        "{directory} holds no {what}: expected {KINDS} files, or sub-folders of them, one for each class{}",
-        found_only(.left_out)
+        "{directory} holds no {what}: expected MNIST's IDX files, or {KINDS} files, or sub-folders of them, one for each class; \
+         found {}",
+        found(.left_out)
     )]
     NoPictures {
         /// The folder.
@@ -133,7 +134,7 @@ pub enum DataError {
         every: usize,
     },
     /// A class without pictures.
-    #[error("the class folder {directory} is empty: expected {KINDS} files in it{}", found_only(.left_out))]
+    #[error("the class folder {directory} is empty: expected {KINDS} files in it; found {}", found(.left_out))]
     EmptyClass {
         /// The folder.
         directory: String,
@@ -141,12 +142,14 @@ pub enum DataError {
         left_out: LeftOut,
     },
     /// A folder in a class folder.
-    #[error("{directory} is a folder inside a class folder, expected pictures only{}", halves(.class))]
+    #[error("{directory} is a folder inside a class folder, expected pictures only{}", advice(.class, .instead.as_deref()))]
     Nested {
         /// The folder.
         directory: String,
         /// The name of the class.
         class: String,
+        /// A folder that may have been meant instead of the one given.
+        instead: Option<String>,
     },
     /// One half of a data set, as it seems.
     #[error(
@@ -256,8 +259,11 @@ pub enum DataError {
     },
 }
 
-/// What somebody may have meant by a class of this name.
-fn halves(class: &str) -> String {
+/// What somebody may have meant by a class of this name, or by another folder.
+fn advice(class: &str, instead: Option<&str>) -> String {
+    if let Some(instead) = instead {
+        return format!(": give {instead} instead");
+    }
     match Half::of(class) {
         Some(Half::Train) => format!(": as a half of a data set, {class}/ needs test/ beside it"),
         Some(Half::Test | Half::Validation) => format!(": as a half of a data set, {class}/ needs train/ beside it"),
@@ -265,11 +271,15 @@ fn halves(class: &str) -> String {
     }
 }
 
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The files that are read.
 const KINDS: &str = "PNG, JPEG, GIF, WebP or BMP";
 
-fn found_only(left_out: &LeftOut) -> String {
-    if left_out.is_empty() { String::new() } else { format!("; found {left_out}") }
+fn found(left_out: &LeftOut) -> String {
+    if left_out.is_empty() { "nothing".to_owned() } else { left_out.to_string() }
 }
 
 fn expected(classes: &[String]) -> String {

@@ -12,6 +12,7 @@
 
 use super::format::Format;
 use super::halves::Half;
+use super::idx_files;
 use super::left_out::LeftOut;
 use super::listing::{self, Listing};
 use super::names::same_name;
@@ -37,6 +38,8 @@ pub struct ImageFolder {
     /// Whether the half is a part of a folder that does not divide its pictures.
     is_kept_back: bool,
     classes: Vec<String>,
+    /// Classes of several folders, and how many.
+    merged: Vec<(String, usize)>,
     files: Vec<Entry>,
     left_out: LeftOut,
 }
@@ -49,11 +52,12 @@ struct Entry {
     class: u8,
 }
 
-/// Whether there is anything in a folder that could be pictures, or folders of them.
+/// Whether a folder without images in IDX format is one of pictures: there is anything that could be some, or folders of them, or
+/// nothing goes by the name of an IDX file.
 pub fn is_folder_of_pictures(directory: &Path) -> bool {
     // What cannot be listed is told when it is opened.
-    Listing::of(directory)
-        .map_or(true, |it| !it.folders.is_empty() || !it.pictures.is_empty() || it.left_out.has_pictures())
+    let has_some = |it: Listing| !it.folders.is_empty() || !it.pictures.is_empty() || it.left_out.has_pictures();
+    !idx_files::has_names(directory) || Listing::of(directory).map_or(true, has_some)
 }
 
 impl ImageFolder {
@@ -63,16 +67,16 @@ impl ImageFolder {
     /// [`DataError`]: nothing there, an empty class, a picture outside the classes, halves that are not clear.
     pub fn open(directory: &Path, split: Split) -> Result<Self, DataError> {
         if let Some(([train, test], left_out)) = halves(directory)? {
-            let mut half = Self::list(&train, Split::Train)?;
+            let mut half = Self::list(&train, Split::Train, false)?;
             if split == Split::Test {
                 let classes = half.classes;
-                half = Self::list(&test, Split::Test)?;
+                half = Self::list(&test, Split::Test, false)?;
                 half.number_as(&classes)?;
             }
             half.left_out.add(left_out);
             return Ok(half);
         }
-        let mut folder = Self::list(directory, Split::Train)?;
+        let mut folder = Self::list(directory, split, true)?;
         let mut before = vec![0usize; folder.classes.len().max(1)];
         folder.files.retain(|entry| {
             let count = &mut before[usize::from(entry.class)];
@@ -82,16 +86,17 @@ impl ImageFolder {
         if folder.files.is_empty() {
             return Err(DataError::TooFew { directory: directory.display().to_string(), every: TEST_EVERY });
         }
-        (folder.split, folder.is_kept_back) = (split, true);
+        folder.is_kept_back = true;
         Ok(folder)
     }
 
-    /// Lists all pictures of a folder, in the order of the names of classes and files.
-    fn list(directory: &Path, split: Split) -> Result<Self, DataError> {
+    /// Lists all pictures of a folder, in the order of the names of classes and files; whether it is the one given.
+    fn list(directory: &Path, split: Split, is_given: bool) -> Result<Self, DataError> {
         let Listing { folders, pictures, left_out } = Listing::of(directory)?;
         let name = || directory.display().to_string();
-        let directory = directory.to_owned();
-        let mut list = Self { directory, split, is_kept_back: false, classes: Vec::new(), files: Vec::new(), left_out };
+        let (place, directory) = (directory, directory.to_owned());
+        let (classes, merged, files) = (Vec::new(), Vec::new(), Vec::new());
+        let mut list = Self { directory, split, is_kept_back: false, classes, merged, files, left_out };
         if folders.is_empty() {
             list.add(pictures, 0);
             let what = if split == Split::Train { "training images" } else { "test images" };
@@ -114,11 +119,16 @@ impl ImageFolder {
             return Err(DataError::TooManyClasses { directory: name(), found: classes.len(), max: MAX_CLASSES });
         }
         for (label, (class, folders)) in classes.into_iter().enumerate() {
+            if folders.len() > 1 {
+                list.merged.push((class.clone(), folders.len()));
+            }
             for folder in folders {
                 let directory = || folder.display().to_string();
                 let Listing { folders: nested, pictures, left_out } = Listing::of(&folder)?;
                 if let Some(nested) = nested.first() {
-                    return Err(DataError::Nested { directory: nested.display().to_string(), class });
+                    let instead =
+                        if is_given { meant(place)?.map(|folder| folder.display().to_string()) } else { None };
+                    return Err(DataError::Nested { directory: nested.display().to_string(), class, instead });
                 }
                 if pictures.is_empty() {
                     return Err(DataError::EmptyClass { directory: directory(), left_out });
@@ -148,8 +158,12 @@ impl ImageFolder {
             (true, Split::Test) => format!(", every {TEST_EVERY}th{}", self.of_a_class()),
         };
         let (directory, formats) = (self.directory.display(), formats.join(", "));
-        let text =
-            format!("{} {half} {pictures}{} from {directory}{division}: {formats}", self.len(), self.in_classes());
+        let merged = |(class, count): &(String, usize)| {
+            format!("; the class {class} is {count} folders, whose names differ only in how accents are written")
+        };
+        let merged: String = self.merged.iter().map(merged).collect();
+        let (count, classes) = (self.len(), self.in_classes());
+        let text = format!("{count} {half} {pictures}{classes} from {directory}{division}: {formats}{merged}");
         (text, (!self.left_out.is_empty()).then(|| self.left_out.to_string()))
     }
 
@@ -239,6 +253,21 @@ impl ImageFolder {
         }
         let labels = self.files.iter().map(|entry| entry.class).collect();
         Ok(Dataset { images, labels, height, width, channels })
+    }
+}
+
+/// The folder below this one that may have been meant: the only one that there is, however deep, or the only one of two halves.
+fn meant(directory: &Path) -> Result<Option<PathBuf>, DataError> {
+    let mut place = directory.to_owned();
+    loop {
+        let Listing { folders, pictures, .. } = Listing::of(&place)?;
+        let is_divided = |folder: &&PathBuf| matches!(halves(folder), Ok(Some(_)));
+        let divided = folders.iter().filter(is_divided).collect::<Vec<_>>();
+        place = match (&divided[..], &folders[..]) {
+            ([only], _) => return Ok(Some((*only).clone())),
+            ([], [only]) if pictures.is_empty() && !Listing::of(only)?.folders.is_empty() => only.clone(),
+            _ => return Ok(Some(place).filter(|place| place != directory)),
+        };
     }
 }
 

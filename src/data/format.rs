@@ -51,7 +51,7 @@ pub const START: usize = 1024;
 impl Format {
     /// The format of a file that begins with these bytes, [`START`] of them or the whole file.
     pub fn of(start: &[u8]) -> Option<Self> {
-        let magics: [(&[u8], Self); 22] = [
+        let magics: [(&[u8], Self); 20] = [
             (b"\x89PNG\r\n\x1a\n", Self::Png),
             (b"\xff\xd8\xff", Self::Jpeg),
             (b"GIF87a", Self::Gif),
@@ -66,8 +66,6 @@ impl Format {
             (b"\xff\x4f\xff\x51", Self::Jpeg2000),
             (b"\0\0\0\x0cjP  \r\n\x87\n", Self::Jpeg2000),
             (b"8BPS", Self::Psd),
-            (b"\0\0\x01\0", Self::Ico),
-            (b"\0\0\x02\0", Self::Ico),
             (b"qoif", Self::Qoi),
             (b"\x76\x2f\x31\x01", Self::OpenExr),
             (b"#?RADIANCE", Self::Hdr),
@@ -90,6 +88,10 @@ impl Format {
             && start.get(14..18).is_some_and(|b| matches!(b, [12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]))
         {
             return Some(Self::Bmp);
+        }
+        // An icon or a pointer holds some; without any it is more likely a TGA.
+        if matches!(start, [0, 0, 1 | 2, 0, low, high, ..] if (*low, *high) != (0, 0)) {
+            return Some(Self::Ico);
         }
         if at(0) == b'P' && (b'1'..=b'6').contains(&at(1)) && (at(2).is_ascii_whitespace() || at(2) == b'#') {
             return Some(Self::Pnm);
@@ -201,8 +203,10 @@ mod tests {
         for (bytes, format) in known {
             assert_eq!(Format::of(bytes), Some(format), "{}", bytes.escape_ascii());
         }
-        let foreign: [&[u8]; 9] = [
+        let foreign: [&[u8]; 11] = [
             b"",
+            b"\0\0\x02\0\0\0\0\0\0\0\0\0\x04\0\x04\0\x18\x20",
+            b"\0\0\x02\0",
             b"\xff\xd8",
             b"BM is a text",
             b"P5x",

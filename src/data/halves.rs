@@ -12,12 +12,13 @@ pub enum Half {
 }
 
 impl Half {
-    /// The half that a folder's name says, in whatever capitals.
+    /// The half that a folder's name says, in whatever capitals, and with or without `set` behind it.
     pub fn of(name: &str) -> Option<Self> {
-        match name.to_lowercase().as_str() {
+        let name = name.to_lowercase();
+        match name.strip_suffix("set").map_or(name.as_str(), |word| word.trim_end_matches(['_', '-', ' '])) {
             "train" | "training" => Some(Self::Train),
             "test" | "testing" => Some(Self::Test),
-            "val" | "valid" | "validation" => Some(Self::Validation),
+            "val" | "valid" | "validation" | "dev" => Some(Self::Validation),
             _ => None,
         }
     }

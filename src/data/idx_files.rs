@@ -9,7 +9,8 @@
 //! | all of that one or two folders below, `MNIST/raw/` | torchvision |
 
 use super::idx::{parse_images, parse_labels};
-use super::listing::entries;
+use super::left_out::LeftOut;
+use super::listing::{Listing, entries, holds_pictures};
 use super::{DataError, Dataset, Split};
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeSet;
@@ -19,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 /// So many folders below the one given are searched.
 const DEPTH: usize = 2;
+/// Why pictures are left out.
+const BESIDE: &str = "beside the IDX files";
 
 /// Reads MNIST, or a data set that looks like it, from a directory: ten classes, one channel.
 ///
@@ -80,7 +83,11 @@ fn one_prefix(directory: &Path) -> Result<String, DataError> {
     let images = files.iter().filter(|(name, _)| name.what == "images");
     let prefixes: BTreeSet<&str> = images.map(|(name, _)| name.prefix.as_str()).collect();
     if prefixes.len() > 1 {
-        let found = prefixes.iter().map(|prefix| format!("{prefix}…")).collect();
+        let called = |prefix: &&str| match *prefix {
+            "" => "those without a prefix".to_owned(),
+            prefix => format!("{prefix}…"),
+        };
+        let found = prefixes.iter().map(called).collect();
         return Err(DataError::SeveralIdx { directory: directory.display().to_string(), found });
     }
     Ok(prefixes.first().map_or(String::new(), |prefix| (*prefix).to_owned()))
@@ -88,11 +95,7 @@ fn one_prefix(directory: &Path) -> Result<String, DataError> {
 
 /// The file of a data set with one half's images or labels.
 fn find(directory: &Path, prefix: &str, split: Split, what: &'static str) -> Result<PathBuf, DataError> {
-    let wanted = |name: &Name| name.prefix == prefix && name.split == split && name.what == what;
-    // The plainest name first.
-    let found =
-        named(directory).into_iter().filter(|(name, _)| wanted(name)).min_by_key(|(name, _)| (name.dot, name.zipped));
-    found.map(|(_, path)| path).ok_or_else(|| {
+    candidates(directory, prefix, split, what).into_iter().next().ok_or_else(|| {
         let (half, split) = match split {
             Split::Train => ("train", "training"),
             Split::Test if prefix.is_empty() => ("t10k", "test"),
@@ -103,6 +106,46 @@ fn find(directory: &Path, prefix: &str, split: Split, what: &'static str) -> Res
         let names = names.map(|name| format!("{name}, {name}.gz")).join(", ");
         DataError::Missing { directory: directory.display().to_string(), split, what, names }
     })
+}
+
+/// All files that may be meant, the plainest name first.
+fn candidates(directory: &Path, prefix: &str, split: Split, what: &str) -> Vec<PathBuf> {
+    let wanted = |name: &Name| name.prefix == prefix && name.split == split && name.what == what;
+    let mut found: Vec<(Name, PathBuf)> = named(directory).into_iter().filter(|(name, _)| wanted(name)).collect();
+    found.sort_by_key(|(name, _)| (name.dot, name.zipped));
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Whether anything in a folder goes by the name of a file in IDX format.
+pub(super) fn has_names(directory: &Path) -> bool {
+    !named(directory).is_empty()
+}
+
+/// What lies beside one half of a data set in IDX format and is not part of it: the same under another name, and pictures, from the
+/// folder given down to that of the files.
+///
+/// # Errors
+/// As [`find_idx`]; files of several data sets.
+pub fn beside_idx(directory: &Path, split: Split) -> Result<LeftOut, DataError> {
+    let mut left_out = LeftOut::default();
+    let Some(place) = find_idx(directory)? else { return Ok(left_out) };
+    let prefix = one_prefix(&place)?;
+    let name = |path: &Path| path.strip_prefix(&place).unwrap_or(path).display().to_string();
+    for what in ["images", "labels"] {
+        let found = candidates(&place, &prefix, split, what);
+        for other in found.iter().skip(1) {
+            left_out.named(name(other), format!("{} is taken", name(&found[0])));
+        }
+    }
+    for above in place.ancestors().take_while(|above| above.starts_with(directory)) {
+        // What cannot be looked at is no part of the data.
+        let listing = Listing::of(above).unwrap_or_default();
+        left_out.add(listing.left_out.of_folders());
+        listing.pictures.iter().for_each(|(path, _)| left_out.file(path, BESIDE.to_owned()));
+        let others = listing.folders.iter().filter(|folder| !place.starts_with(folder) && holds_pictures(folder));
+        others.for_each(|folder| left_out.folder(folder, BESIDE.to_owned()));
+    }
+    Ok(left_out)
 }
 
 /// What the name of a file says.
@@ -136,16 +179,16 @@ impl Name {
 /// The files of a directory that go by such names, or lie in a folder of their own that does.
 fn named(directory: &Path) -> Vec<(Name, PathBuf)> {
     let name = |path: &Path| Name::of(path.file_name()?.to_str()?);
-    let file = |path: PathBuf| -> Option<(Name, PathBuf)> {
-        let outer = name(&path)?;
+    let files = |path: PathBuf| -> Vec<(Name, PathBuf)> {
+        let Some(outer) = name(&path) else { return Vec::new() };
         if path.is_file() {
-            return Some((outer, path));
+            return vec![(outer, path)];
         }
         let same = |inner: &Name| (&inner.prefix, inner.split, inner.what) == (&outer.prefix, outer.split, outer.what);
-        let mut inside = entries(&path).ok()?.into_iter().filter(|path| path.is_file());
-        inside.find_map(|path| Some((name(&path).filter(same)?, path)))
+        let inside = entries(&path).unwrap_or_default().into_iter().filter(|path| path.is_file());
+        inside.filter_map(|path| Some((name(&path).filter(same)?, path))).collect()
     };
-    entries(directory).unwrap_or_default().into_iter().filter_map(file).collect()
+    entries(directory).unwrap_or_default().into_iter().flat_map(files).collect()
 }
 
 /// Opens a file for reading what it holds; whether it is gzipped its first two bytes tell, not its name.

@@ -5,7 +5,24 @@ use std::fmt;
 
 /// Files that are not part of a data set: what they are called, why they are not, and how many there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut(BTreeMap<(String, String), usize>);
+pub struct LeftOut(BTreeMap<(What, String), usize>);
+
+/// What is left out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(
+    target_arch = "wasm32",
+    expect(dead_code, reason = "there are no folders that anything could be left out of")
+)]
+enum What {
+    /// Files whose names end so, with the dot.
+    Ending(String),
+    /// Files whose names have no ending.
+    Bare,
+    /// A file of this name.
+    Named(String),
+    /// A folder of this name.
+    Folder(String),
+}
 
 impl LeftOut {
     /// Whether there is nothing.
@@ -22,8 +39,19 @@ impl LeftOut {
 #[cfg(not(target_arch = "wasm32"))]
 impl LeftOut {
     pub(super) fn folder(&mut self, folder: &std::path::Path, why: String) {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        self.0.insert((format!("{name}/"), why), 1);
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.0.insert((What::Folder(name), why), 1);
+    }
+
+    /// One file by its name.
+    pub(super) fn named(&mut self, name: String, why: String) {
+        self.0.insert((What::Named(name), why), 1);
+    }
+
+    /// What of it are folders.
+    pub(super) fn of_folders(mut self) -> Self {
+        self.0.retain(|(what, _), _| matches!(what, What::Folder(_)));
+        self
     }
 
     pub(super) fn add(&mut self, more: Self) {
@@ -33,8 +61,7 @@ impl LeftOut {
     }
 
     pub(super) fn file(&mut self, path: &std::path::Path, why: String) {
-        let ending =
-            path.extension().map_or("without an ending".to_owned(), |end| format!(".{}", end.to_string_lossy()));
+        let ending = path.extension().map_or(What::Bare, |end| What::Ending(format!(".{}", end.to_string_lossy())));
         *self.0.entry((ending, why)).or_default() += 1;
     }
 }
@@ -45,10 +72,11 @@ impl fmt::Display for LeftOut {
         for (i, ((what, why), count)) in self.0.iter().take(MOST).enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             let files = if *count == 1 { "file" } else { "files" };
-            match what.as_str() {
-                folder if folder.ends_with('/') => write!(f, "{comma}{folder} ({why})")?,
-                "without an ending" => write!(f, "{comma}{count} {files} without an ending ({why})")?,
-                ending => write!(f, "{comma}{count} {ending} {files} ({why})")?,
+            match what {
+                What::Folder(name) => write!(f, "{comma}{name}/ ({why})")?,
+                What::Named(name) => write!(f, "{comma}{name} ({why})")?,
+                What::Bare => write!(f, "{comma}{count} {files} without an ending ({why})")?,
+                What::Ending(ending) => write!(f, "{comma}{count} {ending} {files} ({why})")?,
             }
         }
         let rest: usize = self.0.values().skip(MOST).sum();

@@ -8,7 +8,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// What operating systems and archives leave in folders, in small letters. Hidden entries, which begin with a dot, are passed over, too.
+/// Why folders that begin with a dot are left out.
+const HIDDEN: &str = "hidden";
+/// So many folders below one are searched for pictures.
+const DEPTH: usize = 3;
+
+/// What operating systems and archives leave in folders, in small letters. Hidden entries, which begin with a dot, are passed over, too,
+/// but folders of pictures among them are told.
 const LITTER: [&str; 9] = [
     "__macosx",
     "thumbs.db",
@@ -42,7 +48,7 @@ enum Kind {
 impl Listing {
     /// Looks at each entry of a folder, and into each file.
     pub(super) fn of(directory: &Path) -> Result<Self, DataError> {
-        let paths = entries(directory)?;
+        let (hidden, paths): (Vec<_>, Vec<_>) = all(directory)?.into_iter().partition(|path| is_hidden(path));
         let kinds = paths.par_iter().map(|path| kind(path)).collect::<Vec<_>>();
         let mut listing = Self::default();
         for (path, kind) in paths.into_iter().zip(kinds) {
@@ -52,18 +58,41 @@ impl Listing {
                 Kind::LeftOut(why) => listing.left_out.file(&path, why),
             }
         }
+        for folder in hidden.iter().filter(|path| holds_pictures(path)) {
+            listing.left_out.folder(folder, HIDDEN.to_owned());
+        }
         Ok(listing)
     }
 }
 
-/// The paths in a folder, sorted, without litter.
+/// Whether there are pictures in a folder, or in folders below it. What cannot be looked at holds none.
+pub(super) fn holds_pictures(directory: &Path) -> bool {
+    holds_pictures_within(directory, DEPTH)
+}
+
+fn holds_pictures_within(directory: &Path, depth: usize) -> bool {
+    let is_picture = |path: &PathBuf| path.is_file() && matches!(kind(path), Ok(Kind::Picture(_)));
+    let paths = if directory.is_dir() { entries(directory).unwrap_or_default() } else { Vec::new() };
+    paths.iter().any(is_picture) || depth > 0 && paths.iter().any(|path| holds_pictures_within(path, depth - 1))
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().unwrap_or_default().to_string_lossy().starts_with('.')
+}
+
+/// The paths in a folder, sorted, without litter and what is hidden.
 pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, DataError> {
+    Ok(all(directory)?.into_iter().filter(|path| !is_hidden(path)).collect())
+}
+
+/// The paths in a folder, sorted, without what systems leave there.
+fn all(directory: &Path) -> Result<Vec<PathBuf>, DataError> {
     let failed = |source| DataError::Io { file: directory.display().to_string(), source };
     let paths = fs::read_dir(directory).map_err(failed)?.map(|entry| entry.map(|entry| entry.path()));
     let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     paths.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        !name.starts_with('.') && !LITTER.contains(&name.as_str())
+        !name.starts_with("._") && !LITTER.contains(&name.as_str())
     });
     paths.sort();
     Ok(paths)

@@ -10,13 +10,14 @@ pub fn changes(made: &Request, now: &Request, class_name: impl Fn(usize) -> Stri
     let pairs: Vec<[String; 2]> =
         words(made, &class_name).into_iter().zip(words(now, &class_name)).map(<[String; 2]>::from).collect();
     let differing = |side: usize| {
-        let words: Vec<&str> = pairs.iter().filter(|[a, b]| a != b).map(|pair| pair[side].as_str()).collect();
-        words.join(", ")
+        let words = pairs.iter().filter(|[a, b]| a != b).map(|pair| pair[side].as_str());
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(", ")
     };
     (made != now).then(|| [differing(0), differing(1)])
 }
 
-/// Every setting in words: those of two runs differ in the words if they differ in the setting.
+/// Every setting in words: those of two runs differ in the words if they differ in the setting. One that there is no word for is
+/// none to a run: there is nothing to guide towards without a class.
 fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 8] {
     let count = of.classes.len();
     let sampler = SamplerKind::from_name(&of.sampler).map(|kind| Rule::of(kind).title);
@@ -25,7 +26,7 @@ fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 8] {
         sampler.unwrap_or_default().to_owned(),
         format!("{} step{}", of.steps, if of.steps == 1 { "" } else { "s" }),
         format!("{} spacing as {}", of.spacing, if of.convention == "paper" { "the paper" } else { &of.convention }),
-        format!("guidance {}", of.guidance),
+        if of.classes.iter().any(Option::is_some) { format!("guidance {}", of.guidance) } else { String::new() },
         format!("η = {}", of.eta),
         format!("seed {}", of.seed),
         format!("{count} picture{}", if count == 1 { "" } else { "s" }),
@@ -71,7 +72,11 @@ mod tests {
             (Request { seed: 7, steps: 1, ..run() }, ["15 steps, seed 6", "1 step, seed 7"]),
             (Request { sampler: "dpmsolver++".to_owned(), ..run() }, ["DDIM", "DPM-Solver++"]),
             (Request { eta: 0.5, ..run() }, ["η = 0", "η = 0.5"]),
-            (Request { classes: vec![None; 10], ..run() }, ["each class in turn", "no class"]),
+            // Whatever the slider says, a run without a class is not guided.
+            (
+                Request { classes: vec![None; 10], guidance: 1.0, ..run() },
+                ["each class in turn, guidance 1.5", "no class"],
+            ),
             (Request { classes: vec![Some(2); 10], ..run() }, ["each class in turn", "class Pullover"]),
             (Request { classes: (0..3).map(Some).collect(), ..run() }, ["10 pictures", "3 pictures"]),
             (

@@ -129,6 +129,37 @@ fn a_schedule_that_nothing_says_is_assumed_aloud() {
 }
 
 #[test]
+fn a_scheduler_config_that_says_nothing_of_the_noise_is_none() {
+    let folder = Folder::new();
+    folder.net("grey", "model");
+    for (config, clips) in [("{}", true), (r#"{"_diffusers_version": "0.3.0", "clip_sample": false}"#, false)] {
+        folder.write("model/scheduler_config.json", config);
+        let (model, notes) = folder.open("model");
+        assert!(model.assumed_scheduler, "{config}");
+        assert_eq!(model.scheduler, SchedulerConfig { clip_sample: clips, ..SchedulerConfig::default() });
+        assert_says(&notes, &["warning: ", "model/scheduler_config.json says nothing of the noise: assumed are "]);
+        assert_says(
+            &notes,
+            &["1000 timesteps of linear noise (β from 0.0001 to 0.02)", "predicts epsilon", "are wrong"],
+        );
+    }
+    for said in [
+        r#""_class_name": "DDIMScheduler""#,
+        r#""num_train_timesteps": 1000"#,
+        r#""timesteps": 1000"#,
+        r#""beta_start": 1e-4"#,
+        r#""beta_end": 0.02"#,
+        r#""beta_schedule": "linear""#,
+        r#""prediction_type": "epsilon""#,
+        r#""predict_epsilon": true"#,
+    ] {
+        folder.write("model/scheduler_config.json", format!("{{{said}}}"));
+        let (model, notes) = folder.open("model");
+        assert!(!model.assumed_scheduler && notes.is_empty(), "{said}: {notes}");
+    }
+}
+
+#[test]
 fn variants_open_where_there_is_no_choice() {
     let folder = Folder::new();
     let put = |dir: &str, names: &[&str]| {

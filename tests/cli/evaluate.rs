@@ -26,7 +26,8 @@ fn evaluate_measures_every_test_image_once() {
     let mse = cpu["mse"].as_f64().expect("the error");
     // A network of random weights knows nothing: it is as wrong as its output is large.
     assert!((mean / mse - 1.0).abs() <= 1e-9 && (0.5..5.0).contains(&mse), "{mse}");
-    assert!(table.lines().count() == 16 && table.contains(&format!("{mse:.5}")), "{table}");
+    assert!(table.lines().count() == 17 && table.contains(&format!("{mse:.5}")), "{table}");
+    assert!(table.contains("bound on the likelihood, from 75 images and 15 timesteps of each:\n"), "{table}");
     // The bound, on as many images as there are, is the sum of its parts; L_T is exact and next to nothing.
     let bound = &cpu["bits_per_dim"];
     assert!(bound["images"] == 75 && bound["timesteps_per_image"] == 15, "{bound}");
@@ -61,6 +62,10 @@ fn evaluate_measures_every_test_image_once() {
     assert_eq!(report("g.json", "--engine cpu --images 3").1["bits_per_dim"]["images"], 3);
     fail(&format!("evaluate --weights {weights} --data {data} --images 99"), &["--images is 99", "75 test images"]);
     fail(&format!("evaluate --weights {weights} --data {data} --bound-images 76"), &["--bound-images is 76"]);
+    fail(
+        &format!("evaluate --weights {weights} --data {data} --images 5 --bound-images 9"),
+        &["--bound-images is 9, expected at most the 5 of --images"],
+    );
 
     fail(&format!("evaluate --weights {} --data {data}", golden_dir("rgb")), &["8×8×1", "8×8×3"]);
     fail(&format!("evaluate --weights {weights} --data {weights}"), &["holds no test images"]);

@@ -5,6 +5,7 @@
 mod support;
 
 mod bench;
+mod data;
 mod evaluate;
 mod export;
 mod help;

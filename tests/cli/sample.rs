@@ -1,9 +1,10 @@
 //! `sample`: diffusers' steps, documented noise, classes, guidance, and what a model cannot do.
 
-use super::program::{Folder, f32s, fail, golden_dir, json, succeed};
+use super::program::{self, Folder, f32s, fail, golden_dir, succeed};
 use crate::support::golden::{self, ENGINES, largest};
 use noisette::checkpoint::TensorFile;
 use noisette::rng::Rng;
+use serde_json::{Value, json};
 use std::fs;
 
 #[test]
@@ -123,7 +124,7 @@ fn classes_and_guidance_mean_what_help_says() {
     for file in ["config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"] {
         fs::copy(golden::dir("grey").join(file), named.join(file)).expect("a copy");
     }
-    let mut config = json(&fs::read_to_string(named.join("config.json")).expect("the config"));
+    let mut config = program::json(&fs::read_to_string(named.join("config.json")).expect("the config"));
     config["_class_names"] = ["a", "b", "c", "Cat"].into();
     fs::write(named.join("config.json"), config.to_string()).expect("it can be written");
     let raw = folder.text("named.safetensors");
@@ -147,6 +148,115 @@ fn classes_and_guidance_mean_what_help_says() {
         &format!("sample --weights {} --raw {raw} --sampler ipndm --eta 1 --engine cpu", named.display()),
         &["--eta belongs to --sampler ddim, and this is ipndm"],
     );
+}
+
+/// A copy of the class-conditional network whose scheduler_config.json says more.
+fn suggesting(folder: &Folder, name: &str, suggested: Value) -> String {
+    let copy = folder.path(name);
+    fs::create_dir(&copy).expect("a folder");
+    for file in ["config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"] {
+        fs::copy(golden::dir("grey").join(file), copy.join(file)).expect("a copy");
+    }
+    let path = copy.join("scheduler_config.json");
+    let mut config = program::json(&fs::read_to_string(&path).expect("the config"));
+    for (key, value) in suggested.as_object().expect("an object") {
+        config[key] = value.clone();
+    }
+    fs::write(path, config.to_string()).expect("it can be written");
+    copy.display().to_string()
+}
+
+#[test]
+fn what_is_not_set_follows_what_the_model_suggests() {
+    let folder = Folder::new();
+    let model = suggesting(
+        &folder,
+        "quick",
+        json!({ "_sampler": "dpmsolver++", "_num_inference_steps": 3, "_timestep_spacing": "trailing", "_as": "paper",
+                "_guidance": 1.5 }),
+    );
+    let raw = folder.text("quick.safetensors");
+    let said = |arguments: &str| {
+        succeed(&format!("sample --weights {model} --raw {raw} --count 2 --engine cpu {arguments}")).stderr
+    };
+    let [three, two] = [[3, 2, 1, 8, 8], [2, 2, 1, 8, 8]];
+    let init = |[steps, n, c, h, w]: [usize; 5]| {
+        let mut file = TensorFile::new();
+        file.insert_f32("x_T", &[n, c, h, w], vec![0.5; n * c * h * w]);
+        file.insert_f32("noise", &[steps, n, c, h, w], vec![0.5; steps * n * c * h * w]);
+        format!("--init {}", folder.write(&format!("{steps}.safetensors"), &file))
+    };
+    let suggested = "DPM-Solver++, 3 steps, trailing as paper, guidance 1.5";
+    for (arguments, line) in [
+        ("", suggested),
+        ("--sampler dpmsolver++", suggested),
+        (&init(three), suggested),
+        (&init(two), "DPM-Solver++, 2 steps, trailing as paper, guidance 1.5"),
+        ("--steps 1", "DPM-Solver++, 1 step, trailing as paper, guidance 1.5"),
+        ("--spacing leading", "DPM-Solver++, 3 steps, leading as paper, guidance 1.5"),
+        ("--as diffusers --guidance 1", "DPM-Solver++, 3 steps, trailing as diffusers, guidance 1"),
+        ("--class none", "DPM-Solver++, 3 steps, trailing as paper"),
+        // What is suggested for one sampler is not for another.
+        ("--sampler ddim --steps 2", "DDIM, 2 steps, leading as diffusers, x_0 clipped to 1, guidance 1"),
+        ("--sampler ddim", "DDIM, 50 steps, leading as diffusers, x_0 clipped to 1, guidance 1"),
+    ] {
+        let text = said(arguments);
+        assert!(text.lines().any(|found| found == line), "{arguments}: {line:?} is not a line of\n{text}");
+    }
+    said("");
+    let images = folder.read("quick.safetensors").f32("images", 4).expect("images").1.to_vec();
+    let same = "--sampler dpmsolver++ --steps 3 --spacing trailing --as paper --guidance 1.5";
+    assert_eq!(images, sampled(&folder, &format!("--count 2 --engine cpu {same}")), "and it is what is done");
+
+    let model = suggesting(&folder, "ddim", json!({ "_sampler": "ddim", "_num_inference_steps": 2, "_eta": 0.5 }));
+    let said = |arguments: &str| {
+        succeed(&format!("sample --weights {model} --raw {raw} --count 1 --engine cpu {arguments}")).stderr
+    };
+    let text = said("");
+    assert!(text.contains("DDIM, 2 steps, leading as diffusers, eta 0.5, x_0 clipped to 1, guidance 1\n"), "{text}");
+    assert!(!said("--eta 0").contains("eta 0.5"));
+    let text = said("--sampler ddpm --steps 2");
+    assert!(
+        text.contains("DDPM, 2 steps, leading as diffusers, large variance, x_0 clipped to 1, guidance 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_changes_nothing_or_shows_nothing_is_said() {
+    let folder = Folder::new();
+    let raw = folder.text("raw.safetensors");
+    let sample = format!("sample --weights {} --raw {raw} --count 1 --engine cpu", golden_dir("grey"));
+    let guided = format!("{sample} --sampler ddim --steps 2 --class none --guidance");
+    let note = "--guidance 5 has no effect: no image has a class";
+    assert!(succeed(&format!("{guided} 5")).stderr.contains(note));
+    assert!(!succeed(&format!("{guided} 1")).stderr.contains("no effect"));
+    // The network is asked where it takes x for a picture, and leaves the noise that it is.
+    let warning = "warning: the network is asked at timestep 0 only";
+    for (arguments, is_noise) in [
+        ("--sampler ddim --steps 1 --spacing leading", true),
+        ("--sampler ddim --steps 1 --spacing linspace --as paper", true),
+        ("--sampler ddim --steps 1 --spacing trailing", false),
+        ("--sampler ddim --steps 2 --spacing leading", false),
+        ("--sampler dpmsolver++ --steps 1 --spacing leading", false),
+    ] {
+        let text = succeed(&format!("{sample} {arguments}")).stderr;
+        assert_eq!(text.contains(warning), is_noise, "{arguments}\n{text}");
+    }
+}
+
+#[test]
+fn a_png_is_called_one() {
+    let folder = Folder::new();
+    let sample =
+        format!("sample --weights {} --count 1 --sampler ddim --steps 1 --engine cpu --out", golden_dir("grey"));
+    for name in ["a.jpg", "a.png.webp"] {
+        fail(&format!("{sample} {}", folder.text(name)), &["--out is ", name, "expected a name that ends in .png"]);
+        assert!(!folder.path(name).exists());
+    }
+    for name in ["a", "a.PNG", "b.v2.png"] {
+        succeed(&format!("{sample} {}", folder.text(name)));
+    }
 }
 
 #[test]

@@ -97,6 +97,22 @@ for (const [name, options] of Object.entries({ phone: PHONE, desk: DESK })) {
   });
 }
 
+for (const width of [1280, 1440, 1024, 390]) {
+  test(`what marks old pictures lies above their film at ${width} pixels`, async ({ browser, host }) => {
+    const context = await browser.newContext({ viewport: { width, height: 720 } });
+    const page = await context.newPage();
+    await open(page, host, "#model=fashion&count=10&sampler=ddim&steps=2&guidance=1&spacing=leading&as=diffusers");
+    await run(page);
+    await page.getByRole("combobox", { name: "Class" }).selectOption("2");
+    await page.getByRole("combobox", { name: "Sampler" }).selectOption("dpmsolver++");
+    const note = page.locator("#old");
+    await expect(note).toContainText("Press Generate to see");
+    const [above, below] = [await note.boundingBox(), await page.locator("#run").boundingBox()];
+    expect(above.y + above.height, await note.textContent()).toBeLessThanOrEqual(below.y);
+    await context.close();
+  });
+}
+
 for (const width of [320, 360, 390]) {
   test(`nothing sticks out at ${width} pixels`, async ({ browser, host }) => {
     const context = await browser.newContext({ viewport: { width, height: 640 }, hasTouch: true, isMobile: true });

@@ -254,6 +254,27 @@ test("each Generate throws new noise unless the seed is kept; old pictures are m
   await expect(old).toHaveText("");
 });
 
+test("without a class the guidance is nothing to go by", async ({ page, host }) => {
+  await open(page, host, "#count=1&sampler=ddim&steps=1&guidance=0&class=each&spacing=trailing&as=paper");
+  await run(page);
+  await page.getByRole("combobox", { name: "Class" }).selectOption("none");
+  await expect(page.locator("#old")).toHaveText("Made with each class in turn, guidance 0. Press Generate to see no class.");
+});
+
+test("Generate leads to the number that is wrong", async ({ page, host }) => {
+  await open(page, host, "#count=1&steps=1");
+  const steps = page.getByRole("spinbutton", { name: "Steps" });
+  await steps.fill("0");
+  await expect(status(page)).toHaveText(/^Error: Steps/);
+  await generate(page).click();
+  await expect(steps).toBeFocused();
+  await steps.fill("1");
+  await page.getByRole("spinbutton", { name: "Count" }).fill("99");
+  await page.getByRole("combobox", { name: "Class" }).focus();
+  await generate(page).click();
+  await expect(page.getByRole("spinbutton", { name: "Count" })).toBeFocused();
+});
+
 test("weights that are missing or broken are named, and the slider works all the same", async ({ page, host }) => {
   const weights = "**/diffusion_pytorch_model.safetensors";
   await page.route(weights, (route) => route.fulfill({ status: 404 }));

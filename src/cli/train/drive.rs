@@ -64,7 +64,7 @@ pub fn drive(
         (taken, busy) = (taken + 1, busy + seconds);
         progress.step = report.step;
         progress.seconds += seconds;
-        metrics.add(&report, seconds).map_err(|e| format!("cannot write {METRICS_FILE}: {e}"))?;
+        metrics.add(&report, seconds).map_err(unwritten)?;
 
         let loss = f64::from(report.loss);
         let average = smooth.map_or(loss, |s| 0.98 * s + 0.02 * loss);
@@ -88,10 +88,15 @@ pub fn drive(
             }
         }
     }
+    metrics.finish().map_err(unwritten)?;
     save(run, trainer, &progress, false)?;
     bar.abandon();
     say!("saved {} after {} of {}", run.dir.display(), steps(progress.step), options.steps);
     Ok(if progress.step < options.steps { End::Interrupted } else { End::Done })
+}
+
+fn unwritten(error: std::io::Error) -> Failure {
+    format!("cannot write {METRICS_FILE}: {error}").into()
 }
 
 fn is_due(step: u64, every: u64) -> bool {

@@ -1,4 +1,4 @@
-//! metrics.jsonl: a line of numbers every few steps.
+//! metrics.jsonl: a line of numbers every few steps, and for the last one.
 
 use crate::checkpoint;
 use crate::train::{BUCKETS, StepReport, bucket};
@@ -21,6 +21,8 @@ pub struct Metrics {
     errors: [(f64, usize); BUCKETS],
     steps: u64,
     seconds: f64,
+    /// The last of these steps: number, loss, gradient norm and rate.
+    last: Option<(u64, f32, f32, f64)>,
 }
 
 impl Metrics {
@@ -30,7 +32,7 @@ impl Metrics {
         forget_after(dir, step)?;
         let file = OpenOptions::new().create(true).append(true).open(&path);
         let file = file.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-        Ok(Self { file, timesteps, batch, errors: Default::default(), steps: 0, seconds: 0.0 })
+        Ok(Self { file, timesteps, batch, errors: Default::default(), steps: 0, seconds: 0.0, last: None })
     }
 
     /// Takes in a step and the time it took; now and then writes a line.
@@ -42,17 +44,21 @@ impl Metrics {
         }
         self.steps += 1;
         self.seconds += seconds;
-        if !report.step.is_multiple_of(LOG_EVERY) && report.step != 1 {
-            return Ok(());
-        }
+        self.last = Some((report.step, report.loss, report.grad_norm, report.lr));
+        if report.step.is_multiple_of(LOG_EVERY) || report.step == 1 { self.finish() } else { Ok(()) }
+    }
+
+    /// Writes a line about the steps since the last one, if there are any.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let Some((step, loss, grad_norm, lr)) = self.last.take() else { return Ok(()) };
         let mean = |&(sum, count): &(f64, usize)| (count > 0).then(|| sum / count as f64);
         let line = json!({
-            "step": report.step,
-            "samples": report.step * self.batch as u64,
-            "loss": report.loss,
+            "step": step,
+            "samples": step * self.batch as u64,
+            "loss": loss,
             "error_by_t": self.errors.iter().map(mean).collect::<Vec<_>>(),
-            "grad_norm": report.grad_norm,
-            "lr": report.lr,
+            "grad_norm": grad_norm,
+            "lr": lr,
             "samples_per_s": (self.steps * self.batch as u64) as f64 / self.seconds.max(1e-9),
         });
         (self.errors, self.steps, self.seconds) = (Default::default(), 0, 0.0);

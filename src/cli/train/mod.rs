@@ -30,7 +30,7 @@ const INTERRUPTED: u8 = 130;
 /// DATA is MNIST's four IDX files (or others that go by their names, as EMNIST's do), plain or .gz, there or in a folder below; or a
 /// folder of PNG, JPEG, GIF, WebP and BMP files of any size, known by their content, which are cropped around the centre and
 /// resized, with one sub-folder for each class if there are classes. Unless there are train/ and test/ (or training/, testing/,
-/// val/, valid/, validation/), every 20th picture of a class is left for evaluate. Of an animation the first frame counts. What is taken,
+/// val/, valid/, validation/, dev/, also with _set behind it), every 20th picture of a class is left for evaluate. Of an animation the first frame counts. What is taken,
 /// and what is left out and why, is said first. A label without pictures is no class of a new network.
 ///
 /// Everything else that decides a run is its recipe, a TOML file: optimizer, learning rate, noise, loss, network, and what
@@ -115,7 +115,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         RunFolder::restore(&source, &mut trainer, &mut progress)?;
     }
     let values: usize = trainer.parameters().iter().map(|spec| spec.shape.len()).sum();
-    say!("{} images of {h}×{w}×{}, {values} parameters", data.len(), config.channels);
+    let images = if data.len() == 1 { "image" } else { "images" };
+    say!("{} {images} of {h}×{w}×{}, {values} parameters", data.len(), config.channels);
     match drive::drive(&engine, &folder, &data, &mut trainer, progress)? {
         End::Done => Ok(ExitCode::SUCCESS),
         End::Interrupted => {

@@ -43,6 +43,14 @@ pub fn set_shown(id: &str, shown: bool) {
     by_id::<HtmlElement>(id).set_hidden(!shown);
 }
 
+/// Gives the focus to the first element that a selector finds, if there is one.
+pub fn focus_on(selector: &str) {
+    let found = document().query_selector(selector).ok().flatten();
+    if let Some(element) = found.and_then(|found| found.dyn_into::<HtmlElement>().ok()) {
+        let _ = element.focus();
+    }
+}
+
 /// Enables or disables a control. A button that is off only says so, as browsers take the focus from one that is disabled: who
 /// has pressed it would stand at the top of the page.
 pub fn set_enabled(id: &str, enabled: bool) {

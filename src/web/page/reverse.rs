@@ -147,7 +147,11 @@ impl App {
 
     /// Begins a run with what the controls say. From the same noise as the last one only if the seed is to be kept.
     pub fn generate(&mut self) {
-        if !self.can_generate() || !self.read_controls() {
+        if !self.can_generate() {
+            return;
+        }
+        if !self.read_controls() {
+            dom::focus_on("input[aria-invalid=true]");
             return;
         }
         // A seed that nothing was made of yet is new enough: its noise is what the grid shows.
