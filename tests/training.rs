@@ -346,7 +346,7 @@ fn a_dropped_label_is_the_label_that_means_none() {
         let step = trainer.step_with(&x_0, labels, &[10, 500, 990], &dropped, &noise);
         pollster::block_on(step).expect("a step").loss
     };
-    let none = golden::checkpoint("grey").config.null_class.expect("a label that means none");
+    let none = golden::checkpoint("grey").config.null_class.expect("a null class");
     assert_eq!(loss(&labels, [false, true, true]), loss(&[labels[0], none, none], [false; 3]));
     assert_ne!(loss(&labels, [false, true, true]), loss(&labels, [false; 3]));
 }

@@ -53,7 +53,7 @@ pub fn images(file: &TensorFile, name: &str, config: &UnetConfig) -> Result<(Sha
     Ok((shape, nchw_to_nhwc(values, shape)))
 }
 
-/// `class_labels` `[N]` of a class model, the label that means none included. A model without classes has none.
+/// `class_labels` `[N]` of a class model, the null class included. A model without classes has none.
 pub fn labels(file: &TensorFile, count: usize, config: &UnetConfig) -> Result<Vec<usize>, Failure> {
     match config.num_class_embeds {
         Some(rows) => integers(file, "class_labels", count, rows),

@@ -14,7 +14,7 @@ pub fn classes(config: &UnetConfig, asked: Option<&str>, count: usize) -> Result
     match asked {
         None => Ok(config.labels_in_turn(count)),
         Some("none") if rows > 0 && config.null_class.is_none() => {
-            Err("this model has no label that means none, so that every image needs a class".into())
+            Err("this model has no null class, so that every image needs a class".into())
         }
         Some("none") => Ok(vec![None; count]),
         Some(text) => match find_name(&config.class_names, text, rows).filter(|label| known.contains(label)) {
@@ -68,11 +68,11 @@ mod tests {
         let text = |config: &UnetConfig, class: &str| classes(config, Some(class), 1).unwrap_err().to_string();
         let clothes = of(["Coat", "Bag", "Shirt"]);
         assert_eq!(text(&clothes, "hat"), "--class is hat, expected 0 to 2 or none, or a name: Coat, Bag, Shirt");
-        assert!(text(&clothes, "3").starts_with("--class is 3, expected 0 to 2"), "the label that means none is none");
+        assert!(text(&clothes, "3").starts_with("--class is 3, expected 0 to 2"), "the null class is no class");
         assert_eq!(text(&of(["0", "1", "2"]), "hat"), "--class is hat, expected 0 to 2 or none");
         let plain = UnetConfig { null_class: None, ..clothes.clone() };
         assert_eq!(text(&plain, "7"), "--class is 7, expected 0 to 3, or a name: Coat, Bag, Shirt");
-        assert!(text(&plain, "none").contains("no label that means none"));
+        assert!(text(&plain, "none").contains("no null class"));
         let bare = UnetConfig { num_class_embeds: None, null_class: None, class_names: vec![], ..clothes };
         assert!(text(&bare, "hat").contains("no classes"));
         assert_eq!(classes(&bare, Some("none"), 1).unwrap(), [None]);

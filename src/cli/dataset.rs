@@ -57,7 +57,7 @@ fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<(Dataset, 
     if let Some(none) = config.null_class.filter(|&none| dataset.labels.iter().any(|&label| usize::from(label) == none))
     {
         let dir = dir.display();
-        return Err(format!("{dir} has pictures of class {none}, which is the model's label that means none").into());
+        return Err(format!("{dir} has pictures of class {none}, which is the model's null class").into());
     }
     Ok((dataset, summary))
 }

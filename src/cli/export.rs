@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// Write a model as a diffusers folder, with half or full precision.
 ///
 /// F16 halves the size; the change this makes in the prediction for noise is measured and printed. Everything else of the
-/// model stays: both configs, the class names, the label that means none. (Whatever type a folder has, networks compute
+/// model stays: both configs, the class names, the null class. (Whatever type a folder has, networks compute
 /// in F32.) A model that is there already is not replaced without --replace.
 ///
 /// Example: noisette export --weights runs/digits --out weights/mine --dtype f16

@@ -76,9 +76,9 @@ pub struct UnetConfig {
     pub add_attention: bool,
     /// Share of values that were dropped while it was trained, in [0, 1]. Predictions drop none, and neither does the trainer here.
     pub dropout: f64,
-    /// Rows of the class embedding, the one that means none included.
+    /// Rows of the class embedding, the null class included.
     pub num_class_embeds: Option<usize>,
-    /// The label that means none (`_null_class`); without it there is no guidance.
+    /// The null class (`_null_class`); without it there is no guidance.
     pub null_class: Option<usize>,
     /// What the labels 0, 1, … are called (`_class_names`); may be empty.
     pub class_names: Vec<String>,

@@ -30,13 +30,13 @@ pub enum PlaygroundError {
         classes: usize,
     },
     /// No class was given to a model that needs one.
-    #[error("this model has no label that means none, so every image needs a class from 0 to {}", .classes.saturating_sub(1))]
+    #[error("this model has no null class, so every image needs a class from 0 to {}", .classes.saturating_sub(1))]
     NoNullClass {
         /// Number of classes of the model.
         classes: usize,
     },
     /// Guidance with a model that cannot predict without a class.
-    #[error("this model has no label that means none, so guidance must be 1, found {found}")]
+    #[error("this model has no null class, so guidance must be 1, found {found}")]
     NoGuidance {
         /// The scale asked for.
         found: f64,

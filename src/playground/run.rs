@@ -19,7 +19,7 @@ use std::ops::Range;
 pub(super) struct Run {
     /// The class label of each image; empty for a model without classes.
     labels: Vec<f32>,
-    /// The label that means none, where guidance asks for both predictions.
+    /// The null class, where guidance asks for both predictions.
     pub guided: Option<f32>,
     pub steps: Vec<Move>,
     /// Whether anything is remembered from step to step.

@@ -154,7 +154,7 @@ impl Session {
         self.config.image_shape()
     }
 
-    /// ε̂ and x̂_0 for one x_t `[1, H, W, C]` at a timestep 0…T−1. Without a class the label that means none is used, or
+    /// ε̂ and x̂_0 for one x_t `[1, H, W, C]` at a timestep 0…T−1. Without a class the null class is used, or
     /// class 0 where there is none.
     ///
     /// # Errors

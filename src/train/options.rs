@@ -41,7 +41,7 @@ pub struct TrainOptions {
     pub max_grad_norm: f64,
     /// Decay of the moving average of the weights, approached as min(decay, (1 + n)/(10 + n)).
     pub ema_decay: f64,
-    /// Share of the labels replaced by the label that means none, for classifier-free guidance.
+    /// Share of the labels replaced by the null class, for classifier-free guidance.
     pub label_dropout: f64,
     /// Whether every other image, by chance, is mirrored left to right.
     pub flip: bool,

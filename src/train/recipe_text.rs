@@ -26,7 +26,7 @@ const WORDS: [(&str, &str); 28] = [
     ),
     (
         "label_dropout",
-        "The data.\n# Share of labels replaced by the one that means none, which guidance needs; at 0 there is none.",
+        "The data.\n# Share of labels replaced by the null class, which guidance needs; at 0 there is none.",
     ),
     ("horizontal_flip", "Whether images are mirrored, by chance every other one: not for digits or letters."),
     ("loss", "What is learned.\n# l2 (squares) or l1 (absolute values)."),

@@ -1,5 +1,5 @@
-//! A network that suits data: their size, channels and classes with the widths of the digits' network; and what becomes of the label
-//! that means none, and of the names of classes.
+//! A network that suits data: their size, channels and classes with the widths of the digits' network; and what becomes of
+//! the null class and of the names of classes.
 
 use super::Recipe;
 use crate::data::Dataset;
@@ -29,9 +29,9 @@ pub enum SuitError {
         /// What height and width must be multiples of.
         multiple: usize,
     },
-    /// A label that means none and is never seen.
+    /// A null class and is never seen.
     #[error(
-        "`label_dropout` is 0, so that the label that means none (`_null_class`, here {none}) would learn nothing: \
+        "`label_dropout` is 0, so that the null class (`_null_class`, here {none}) would learn nothing: \
          expected a larger share, or net._null_class=none and one less for net.num_class_embeds"
     )]
     NullClass {
@@ -67,7 +67,7 @@ impl Traits {
     }
 }
 
-/// A new network for data, which errors call `data`: one label more than there are classes, which means none. `asked` are the settings
+/// A new network for data, which errors call `data`: one label more than there are classes, the null class. `asked` are the settings
 /// that it has already, under the names of config.json, which decide what sizes it can take. Pictures that can be made to fit keep a
 /// height and width that all have, if the network can take them and they are at most 32, and get 32 otherwise.
 ///
@@ -101,7 +101,7 @@ pub fn suitable_net(traits: Traits, asked: Option<&Value>, data: &str) -> Result
 }
 
 impl Recipe {
-    /// Whether the label that means none would learn nothing, since no labels are dropped, in a network that was made for the data: it
+    /// Whether the null class would learn nothing, since no labels are dropped, in a network that was made for the data: it
     /// should do without ([`Recipe::without_null_class`]). `settings` are those that were asked for.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Recipe {
         }
     }
 
-    /// The recipe for a network without the label that means none, if that is the last.
+    /// The recipe for a network without the null class, if that is the last.
     pub fn without_null_class(mut self) -> Self {
         let last = self.net.num_class_embeds.and_then(|rows| rows.checked_sub(1));
         if self.net.null_class.is_some() && self.net.null_class == last {

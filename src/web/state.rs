@@ -67,7 +67,7 @@ impl Display for Class {
 pub struct Limits {
     /// T.
     pub timesteps: usize,
-    /// Classes, without the label that means none.
+    /// Classes, without the null class.
     pub classes: usize,
     /// Whether images without a class can be asked for.
     pub none: bool,

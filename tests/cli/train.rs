@@ -177,7 +177,7 @@ fn a_new_network_has_the_pictures_size_if_it_can() {
     assert!(!folder.path("d").exists());
 }
 
-/// Guidance needs a label that means none, which nothing is learned about unless labels are dropped.
+/// Guidance needs a null class, which nothing is learned about unless labels are dropped.
 #[test]
 fn without_dropped_labels_there_is_no_guidance() {
     let folder = Folder::new();
@@ -188,7 +188,7 @@ fn without_dropped_labels_there_is_no_guidance() {
     let config = checkpoint::read_dir(&out).expect("a model").config;
     assert_eq!((config.null_class, config.num_class_embeds, config.class_names.len()), (None, Some(10), 10));
     let sample = format!("sample --weights {out} --engine cpu --steps 2 --count 1 --raw {out}.safetensors");
-    fail(&format!("{sample} --guidance 2"), &["--guidance must be 1", "no label that means none"]);
+    fail(&format!("{sample} --guidance 2"), &["--guidance must be 1", "no null class"]);
     succeed(&format!("{sample} --class 9"));
     succeed(&format!("{train} --out {out}2 --recipe {out}/recipe.toml"));
     let config = golden::dir("grey").join("config.json").display().to_string();
@@ -306,7 +306,7 @@ fn data_without_a_test_half_are_told_before_the_run() {
     let text = train("half", "");
     assert!(text.contains(said) && text.contains("holds no test labels"), "{text}");
     let none = format!("train --data {data} --out {} --engine cpu --steps 1 {SMALL}", folder.text("never"));
-    fail(&format!("{none} --set net._null_class=3"), &["pictures of class 3", "label that means none"]);
+    fail(&format!("{none} --set net._null_class=3"), &["pictures of class 3", "null class"]);
 }
 
 #[test]
@@ -340,4 +340,28 @@ fn a_new_network_starts_at_zero_unless_told_not_to() {
     };
     assert!(largest("zeros", "") <= 1e-9);
     assert!(largest("pytorch", "--set zero_init=false") > 0.01);
+}
+
+/// What was asked for and cannot be is said, and a config's names of classes stay with the data they are of.
+#[test]
+fn a_config_brings_no_names_of_other_data() {
+    let folder = Folder::new();
+    let data = folder.data(40);
+    let text = fs::read_to_string(golden::dir("grey").join("config.json")).expect("a config");
+    let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    config["_class_names"] = (0..10).map(|i| format!("shirt {i}")).collect();
+    fs::write(folder.path("named.json"), config.to_string()).expect("a file");
+    let train = format!("train --data {data} --steps 1 --batch 2 --engine cpu");
+    let out = folder.text("run");
+    let said = succeed(&format!("{train} --config {} --out {out}", folder.text("named.json"))).stderr;
+    assert!(said.contains("are those of other data: the classes go by the data's"), "{said}");
+    let written = fs::read_to_string(folder.path("run").join("config.json")).expect("a config");
+    assert!(!written.contains("shirt"), "{written}");
+
+    config.as_object_mut().expect("an object").remove("_null_class");
+    fs::write(folder.path("bare.json"), config.to_string()).expect("a file");
+    let out = folder.text("bare");
+    let bare = format!("{train} --config {} --out {out}", folder.text("bare.json"));
+    let said = succeed(&format!("{bare} --set label_dropout=0.3")).stderr;
+    assert!(said.contains("label_dropout is 0.3, but the model has no null class"), "{said}");
 }

@@ -30,7 +30,7 @@ pub fn settings(args: &Args, checkpoint: &Checkpoint, start: &Start) -> Result<S
     }
     let is_guidable = checkpoint.config.null_class.is_some();
     if args.guidance.is_some_and(|guidance| guidance != 1.0) && !is_guidable {
-        let text = "the model has no label that means none (_null_class in config.json), which guidance needs";
+        let text = "the model has no null class (_null_class in config.json), which guidance needs";
         return Err(format!("--guidance must be 1: {text}").into());
     }
     let eta = args.eta.or(suggested.eta.filter(|_| allows.eta)).unwrap_or(0.0);

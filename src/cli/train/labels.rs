@@ -1,4 +1,4 @@
-//! What the labels of a run mean: the one that means none, and what the others are called.
+//! What the labels of a run mean: the null class, and what the others are called.
 
 use super::super::{Failure, label_names};
 use super::given::Given;
@@ -12,14 +12,14 @@ use std::path::Path;
 
 /// The recipe of a new network, `base` with what is given.
 ///
-/// Where no labels are dropped nothing is learned about the one that means none. A network made for the data does without;
+/// Where no labels are dropped nothing is learned about the null class. A network made for the data does without;
 /// one that was asked for with it is refused, since its guidance would be noise.
 pub fn new_recipe(base: Recipe, given: &Given) -> Result<Recipe, Failure> {
     let recipe = given.over(&base)?;
     if !recipe.has_idle_null_class(&given.settings)? {
         return Ok(recipe);
     }
-    say!("label_dropout is 0: the model has no label that means none, and guidance will not work with it");
+    say!("label_dropout is 0: the model has no null class, and guidance will not work with it");
     given.over(&base.without_null_class())
 }
 

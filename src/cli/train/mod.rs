@@ -37,7 +37,7 @@ const INTERRUPTED: u8 = 130;
 /// is kept. Each setting has a default, --recipe reads some or all, --set and the flags below override them, and the
 /// whole is written to OUT/recipe.toml with a word on each: run it for one step to see what there is. Without a network
 /// in the recipe it is made for the data: the widths of weights/digits, the pictures' size and channels, and one label
-/// more than there are classes, which means none: guidance needs it, and label_dropout, which teaches it, above 0.
+/// more than there are classes, the null class: guidance needs it, and label_dropout, which teaches it, above 0.
 ///
 /// OUT is a model at all times: it is saved at once, every two minutes, on Ctrl-C or SIGTERM, and at the end. Beside the
 /// model lie metrics.jsonl, loss.svg, samples/ (from the same noise each time; the weights at the left, their average at the right)

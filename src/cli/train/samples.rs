@@ -31,8 +31,8 @@ pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer) -> Result<(), F
     if !grid::is_drawable(config.channels) {
         return Ok(());
     }
-    let labels = config.classes();
-    let count = if labels == 0 { MOST } else { (MOST / labels).max(1) * labels }.min(MOST);
+    let labels = config.classes().max(1);
+    let count = ((MOST / labels).max(1) * labels).min(MOST);
     let classes = config.labels_in_turn(count);
     let shape = config.image_shape().with_n(count);
     let steps = STEPS.min(scheduler.num_train_timesteps);

@@ -1,6 +1,6 @@
 //! What a run begins with: a recipe and weights of its own, those of another folder, or the run as it was saved.
 
-use super::super::{Failure, dataset, weights};
+use super::super::{Failure, dataset, label_names, weights};
 use super::given::Given;
 use super::labels;
 use super::lock::Lock;
@@ -12,7 +12,7 @@ use crate::data::{self, Dataset, Split};
 use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::train::saved::RUN_FILE;
 use crate::train::{Progress, Recipe};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -131,8 +131,9 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
         checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
         checkpoint.config.class_names = recipe.net.class_names.clone();
         if recipe.options.label_dropout == 0.0 && recipe.net.null_class.is_some() {
-            say!("label_dropout is 0: the label that means none learns nothing more, and guidance may suffer");
+            say!("label_dropout is 0: the null class learns nothing more, and guidance may suffer");
         }
+        say_idle_dropout(&recipe, given);
         return Ok((checkpoint, recipe, Progress::default(), None));
     }
     // A recipe that says it all needs no look at the data.
@@ -140,6 +141,7 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
     let is_whole = whole.iter().all(|key| given.net(key).is_some());
     let net = if is_whole { UnetConfig::digits() } else { dataset::net_for(&args.data, given.settings.get("net"))? };
     let recipe = labels::new_recipe(Recipe::new(net), given)?;
+    say_idle_dropout(&recipe, given);
     let checkpoint = Checkpoint {
         config: recipe.net.clone(),
         scheduler: recipe.scheduler.clone(),
@@ -147,6 +149,16 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
         tensors: Default::default(),
     };
     Ok((checkpoint, recipe, Progress::default(), None))
+}
+
+/// Says that labels are not dropped, though it was asked for, where there is no null class to put in their place.
+fn say_idle_dropout(recipe: &Recipe, given: &Given) {
+    let dropout = recipe.options.label_dropout;
+    if given.settings.contains_key("label_dropout") && dropout > 0.0 && recipe.net.null_class.is_none() {
+        say!(
+            "label_dropout is {dropout}, but the model has no null class: no label is dropped, and guidance will not work"
+        );
+    }
 }
 
 /// A new run does not replace what is in its folder.
@@ -169,7 +181,18 @@ fn settings(args: &Args) -> Result<Given, Failure> {
     if let Some(path) = &args.config {
         let net = weights::net(path)?;
         weights::say_without_dropout(&net, "it is trained");
-        object.insert("net".to_owned(), Recipe::new(net).net_settings().into_iter().collect());
+        let mut table: Map<String, Value> =
+            Recipe::new(net.clone()).net_settings().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        // Names belong to data: a new network is taught none of what a config's labels stood for.
+        let others = data::find_idx(&args.data)?.is_some() && label_names::shared(&args.data, &net)?.is_none();
+        if others && !net.class_names.is_empty() {
+            table.remove("_class_names");
+            say!(
+                "the names of the classes in {} are those of other data: the classes go by the data's",
+                path.display()
+            );
+        }
+        object.insert("net".to_owned(), table.into());
     }
     recipe_file::set(object, &args.set)?;
     if let Some(lr) = args.lr {

@@ -1,4 +1,4 @@
-//! What the labels of a model mean: those that name something, and the one that means none.
+//! What the labels of a model mean: those that name something, and the null class.
 
 use super::UnetConfig;
 
@@ -6,7 +6,7 @@ use super::UnetConfig;
 const LABELS: usize = 256;
 
 impl UnetConfig {
-    /// The number of labels that name something: those of the class embedding without the one that means none.
+    /// The number of labels that name something: those of the class embedding without the null class.
     pub fn classes(&self) -> usize {
         self.num_class_embeds.map_or(0, |n| n - usize::from(self.null_class.is_some()))
     }
@@ -23,13 +23,13 @@ impl UnetConfig {
         (0..count).map(|i| labels.get(i % labels.len().max(1)).copied()).collect()
     }
 
-    /// How many labels data may have: the one that means none is the model's, not the data's. For a model without classes they do
+    /// How many labels data may have: the null class is the model's, not the data's. For a model without classes they do
     /// not matter, and may be any byte.
     pub fn data_labels(&self) -> usize {
         self.num_class_embeds.map_or(LABELS, |_| self.classes())
     }
 
-    /// The names of a model's classes without that of the label that means none.
+    /// The names of a model's classes without that of the null class.
     pub fn data_names(&self) -> &[String] {
         &self.class_names[..self.class_names.len().min(self.data_labels())]
     }
