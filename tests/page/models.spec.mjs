@@ -86,11 +86,14 @@ test("an own picture comes along to another model", async ({ page, host }) => {
   await page.getByLabel("Your own picture").setInputFiles({ name: "half.svg", mimeType: "image/svg+xml", buffer: Buffer.from(half) });
   await expect(status(page)).toContainText("has not left your machine");
   const x0 = image(page, "Original image x_0");
-  const grey = Array.from({ length: 784 }, (_, p) => (p % 28 < 14 ? 156 : 255));
-  expect(difference(await pixels(x0), grey)).toBeLessThan(3);
+  // As training makes them of the same pixels: brightness by Rec. 709, and Lanczos's filter rings beside an edge.
+  const row = [...Array(11).fill(151), 152, 150, 158, 249, 255, 254, ...Array(11).fill(255)];
+  const grey = Array.from({ length: 784 }, (_, p) => row[p % 28]);
+  expect(difference(await pixels(x0), grey)).toBeLessThan(2);
   await model(page).selectOption({ label: "tiny squares" });
   await expect(status(page)).toHaveText(/^Ready/);
-  await expect.poll(() => colours(x0)).toEqual(Array.from({ length: 64 }, (_, p) => (p % 8 < 4 ? [255, 136, 0] : [255, 255, 255])));
+  const edge = [[255, 136, 0], [255, 137, 1], [255, 134, 0], [255, 144, 17], [255, 247, 238], [255, 255, 255], [255, 254, 254], [255, 255, 255]];
+  await expect.poll(() => colours(x0)).toEqual(Array.from({ length: 64 }, (_, p) => edge[p % 8]));
 });
 
 test("the download shows how far it is; what fails is said, and can be tried again", async ({ page, host }) => {

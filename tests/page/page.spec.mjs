@@ -137,7 +137,9 @@ test("an own picture becomes x_0; what is no picture does not", async ({ page, h
   await upload.setInputFiles({ name: "half.svg", mimeType: "image/svg+xml", buffer: Buffer.from(half) });
   await expect(status(page)).toContainText("has not left your machine");
   await expect(page.locator("#upload-error")).toBeHidden();
-  const rows = Array.from({ length: 784 }, (_, p) => (p % 28 < 14 ? 255 : 0));
+  // As training makes it of the same pixels: Lanczos's filter rings beside an edge.
+  const row = [...Array(11).fill(255), 254, 255, 241, 14, 0, 1, ...Array(11).fill(0)];
+  const rows = Array.from({ length: 784 }, (_, p) => row[p % 28]);
   expect(difference(await pixels(x0), rows), "its middle, white left of black").toBeLessThan(2);
 });
 
