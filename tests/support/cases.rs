@@ -313,6 +313,9 @@ pub fn all() -> Vec<Case> {
         r.row("move", &[(x, Data), (x, Data), (x, Data), k], |g, l| move_x(g, l, None, None));
         r.row("move", &[(x, Data), (x, Data), (x, Data), k, slots], |g, l| move_x(g, l, Some(l[4]), None));
         r.row("move", &[(x, Data), (x, Data), (x, Data), k, known], |g, l| move_x(g, l, None, Some(l[4])));
+        // A mask of exactly ½ keeps.
+        let half = (x.with_n(2 * x.n()), Given(&[0.5, 0.7, 0.5, 0.25, -0.3]));
+        r.row("move", &[(x, Data), (x, Data), (x, Data), k, half], |g, l| move_x(g, l, None, Some(l[4])));
         r.row("move", &[(x, Data), (x, Data), (x, Data), k, slots, known], |g, l| move_x(g, l, Some(l[4]), Some(l[5])));
         let k = (Shape::vector(32), Given(&REMEMBER));
         r.row("remember", &[(x, Data), (x, Data), slots, k], |g, l| g.remember(l[0], l[1], l[2], l[3]));
