@@ -260,7 +260,7 @@ test("without a class the guidance is nothing to go by", async ({ page, host }) 
   await open(page, host, "#count=1&sampler=ddim&steps=1&guidance=0&class=each&spacing=trailing&as=paper");
   await run(page);
   await page.getByRole("combobox", { name: "Class" }).selectOption("none");
-  await expect(page.locator("#old")).toHaveText("Made with each class in turn, guidance 0. Press Generate to see no class.");
+  await expect(page.locator("#old")).toHaveText("Made with class 0, guidance 0. Press Generate to see no class.");
 });
 
 test("Generate leads to the number that is wrong", async ({ page, host }) => {
