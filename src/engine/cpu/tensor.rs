@@ -38,7 +38,9 @@ impl Tensor {
 
     /// Writes the values, as many as there are.
     pub fn write(&self, values: &[f32]) {
-        self.values.write().unwrap_or_else(PoisonError::into_inner).copy_from_slice(values);
+        let mut held = self.values.write().unwrap_or_else(PoisonError::into_inner);
+        held.copy_from_slice(values);
+        // Counted while the values are held: whoever reads them next knows that they are others.
         self.writes.fetch_add(1, Ordering::Release);
     }
 
