@@ -125,13 +125,13 @@ impl Program {
 #[cfg(test)]
 mod tests {
     use super::GpuError;
-    use crate::engine::{Choice, Engine, EngineError};
+    use crate::engine::{Choice, Engine, EngineError, Kind};
     use pollster::block_on;
 
     #[test]
     fn auto_takes_the_cpu_and_says_why_and_a_gpu_is_refused() {
         let engine = block_on(Engine::open(Choice::Auto)).expect("the CPU");
-        assert_eq!(engine.describe().engine, "cpu");
+        assert_eq!(engine.describe().engine, Kind::Cpu);
         assert!(engine.describe().note.is_some_and(|note| note.contains("without the feature gpu")));
         assert!(matches!(block_on(Engine::open(Choice::Gpu)), Err(EngineError::Gpu(GpuError::Absent))));
     }
