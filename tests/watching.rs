@@ -3,13 +3,16 @@
 
 mod support;
 
+use noisette::diffusion::SamplerKind;
+use noisette::engine::Engine;
 use noisette::engine::cpu::{interpret, interpret_all};
 use noisette::graph::{Graph, WatchError};
 use noisette::model::config::UnetConfig;
 use noisette::model::step::{
     Sampling, prediction, prediction_watching, sampling_step, sampling_step_watching, watchable,
 };
-use noisette::model::unet::unet;
+use noisette::model::unet::{sinusoid, unet};
+use noisette::playground::{Frame, Noise, Session, Settings, sampler_config};
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
 use pollster::block_on;
@@ -33,11 +36,11 @@ fn names(config: &UnetConfig) -> Vec<String> {
 }
 
 /// The prediction as it is written, with all there is to watch.
-fn plain(config: &UnetConfig) -> Graph {
+fn plain(config: &UnetConfig, shape: Shape) -> Graph {
     let mut g = Graph::new();
-    let x = g.input("sample", images(config));
-    let sinusoid = g.input("sinusoid", Shape::new(2, 1, 1, config.block_out_channels[0]));
-    let labels = config.num_class_embeds.map(|_| g.input("class_labels", Shape::new(2, 1, 1, 1)));
+    let (x, n) = (g.input("sample", shape), shape.n());
+    let sinusoid = g.input("sinusoid", Shape::new(n, 1, 1, config.block_out_channels[0]));
+    let labels = config.num_class_embeds.map(|_| g.input("class_labels", Shape::new(n, 1, 1, 1)));
     let eps = unet(&mut g, config, x, sinusoid, labels);
     g.output("eps", eps);
     g.watch(&names(config)).expect("its own names");
@@ -122,7 +125,7 @@ fn watched_values_are_those_of_the_plain_graph_on_every_engine() {
     for net in golden::NETS {
         let config = config(net);
         let shape = images(&config);
-        let plain = plain(&config);
+        let plain = plain(&config, images(&config));
         let leaves = leaves(&plain);
         let expected = interpret(&plain, &wide(&leaves));
         let watched = prediction_watching(&config, shape, &names(&config)).expect("its own names");
@@ -151,7 +154,7 @@ fn one_name_at_a_time_changes_no_result() {
     for net in golden::NETS {
         let config = config(net);
         let shape = images(&config);
-        let plain = plain(&config);
+        let plain = plain(&config, images(&config));
         let leaves = wide(&leaves(&plain));
         let expected = interpret(&plain, &leaves);
         let unwatched = prediction(&config, shape);
@@ -218,6 +221,10 @@ fn what_nobody_watches_is_not_there() {
         assert!(!forms(&g).iter().any(is_watched), "{net}");
         let none = prediction_watching(&config, shape, &[""; 0]).expect("no name at all");
         assert_eq!(forms(&none), forms(&prediction(&config, shape)), "{net}");
+        let of = Sampling { guided: true, ..Sampling::default() };
+        let none = sampling_step_watching(&config, shape, of, &[""; 0]).expect("no name at all");
+        let without = sampling_step(&config, shape, of);
+        assert_eq!((forms(&none), none.outputs()), (forms(&without), without.outputs()), "{net}");
         let all = prediction_watching(&config, shape, &names(&config)).expect("its own names");
         let count = names(&config).iter().filter(|name| name.ends_with("probabilities")).count();
         assert_eq!(forms(&all).iter().filter(|form| is_watched(form)).count(), 2 * count, "{net}");
@@ -239,7 +246,7 @@ fn an_unknown_name_is_an_error_that_says_what_there_is() {
     let twice = prediction_watching(&config, shape, &["conv_in", "eps", "mid_block", "conv_in"]).expect("its names");
     let outputs: Vec<&str> = twice.outputs().iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(outputs, ["eps", "conv_in", "mid_block"], "each once");
-    let mut plain = plain(&config);
+    let mut plain = plain(&config, images(&config));
     assert!(plain.watch(&["conv_in", "nothing"]).is_err());
     assert_eq!(plain.outputs().len(), names(&config).len() + 1, "the graph is as it was");
     plain.watch(&names(&config)).expect("watched already");
@@ -276,10 +283,133 @@ fn probabilities_are_those_that_attention_weighs_values_with() {
 #[test]
 fn the_interpreter_keeps_every_value() {
     let config = config("grey");
-    let graph = plain(&config);
+    let graph = plain(&config, images(&config));
     let leaves = wide(&leaves(&graph));
     let (outputs, all) = (interpret(&graph, &leaves), interpret_all(&graph, &leaves));
     assert_eq!(all.len(), graph.nodes().len());
     assert!(graph.nodes().iter().zip(&all).all(|(node, value)| value.len() == node.shape.len()));
     assert!(graph.outputs().iter().all(|(name, id)| outputs[name] == all[id.index()]));
+}
+
+/// Three images, of which two go through the network together, or all.
+const CLASSES: [Option<usize>; 3] = [Some(3), None, Some(7)];
+
+fn session(engine: &Engine, net: &str) -> Session {
+    Session::new(engine.clone(), golden::checkpoint(net)).expect("a session")
+}
+
+/// The frames of a short run from seed 5.
+fn frames(session: &mut Session, net: &str, guidance: f64) -> Vec<Frame> {
+    let classes = if net == "grey" { CLASSES } else { [None; 3] };
+    let sampler = sampler_config(session.scheduler(), SamplerKind::DpmSolverPp2M, 4, 0.0);
+    let settings = Settings { classes: classes.to_vec(), guidance, sampler };
+    session.start(&settings, Noise::Seed(5)).expect("a run");
+    std::iter::from_fn(|| block_on(session.step()).expect("a step")).collect()
+}
+
+/// What there is to watch in the prediction for some images, by the oracle.
+fn oracle(net: &str, graph: &Graph, x: &[f32], timestep: usize, labels: &[usize]) -> HashMap<String, Vec<f64>> {
+    let model = golden::checkpoint(net);
+    let specs = graph.parameters();
+    let parameters = model.load_parameters(&specs).expect("the golden weights fit");
+    let mut leaves: HashMap<_, _> = specs.into_iter().map(|spec| spec.name).zip(parameters).collect();
+    leaves.insert("sample".to_owned(), x.to_vec());
+    leaves.insert("sinusoid".to_owned(), sinusoid(&model.config, &vec![timestep as f32; labels.len()]));
+    leaves.insert("class_labels".to_owned(), labels.iter().map(|&label| label as f32).collect());
+    interpret(graph, &wide(&leaves))
+}
+
+#[test]
+fn frames_carry_what_the_network_computed_at_their_step() {
+    for (net, guidance) in [("rgb", 1.0), ("grey", 1.0), ("grey", 2.5)] {
+        let config = config(net);
+        let null = config.null_class.unwrap_or(0);
+        let mut labels = CLASSES.map(|class| class.unwrap_or(null)).to_vec();
+        if guidance != 1.0 {
+            labels.extend([null; 3]);
+        }
+        let mut names = names(&config);
+        let graph = plain(&config, config.image_shape().with_n(labels.len()));
+        // Asked for in any order, handed out in that of the computation.
+        names.reverse();
+        for (engine, at_once) in golden::ENGINES.into_iter().flat_map(|engine| [(engine, 2), (engine, 16)]) {
+            let mut session = session(&golden::engine(engine), net);
+            session.set_images_at_once(at_once);
+            session.watch(&names).expect("names of the network");
+            let mut x = noisette::playground::start_noise(5, config.image_shape().with_n(3));
+            let frames = frames(&mut session, net, guidance);
+            assert_eq!(frames.len(), 4);
+            for frame in frames {
+                let what = format!("{net}, guidance {guidance}, {engine} by {at_once}, step {}", frame.step);
+                let x_t = x.repeat(labels.len() / 3);
+                let expected = oracle(net, &graph, &x_t, frame.timestep, &labels);
+                let of = watchable(&config, config.image_shape().with_n(labels.len()));
+                let found: Vec<_> = frame.watched.iter().map(|value| (value.name.clone(), value.shape)).collect();
+                assert_eq!(found, of, "{what}");
+                for value in &frame.watched {
+                    assert_eq!(value.values.len(), value.shape.len(), "{what}");
+                    compare::close(&value.values, &expected[&value.name], TOLERANCE)
+                        .unwrap_or_else(|why| panic!("{what}, {}: {why}", value.name));
+                }
+                x = frame.x;
+            }
+        }
+    }
+}
+
+#[test]
+fn predictions_carry_what_the_network_computed() {
+    let config = config("grey");
+    let shape = config.image_shape();
+    let x = Rng::new(8).normals(shape.len());
+    let expected = oracle("grey", &plain(&config, shape), &x, 300, &[4]);
+    for engine in golden::ENGINES {
+        let mut session = session(&golden::engine(engine), "grey");
+        let without = block_on(session.predict(&x, 300, Some(4))).expect("a prediction");
+        assert!(without.watched.is_empty());
+        session.watch(&names(&config)).expect("names of the network");
+        let with = block_on(session.predict(&x, 300, Some(4))).expect("a prediction");
+        assert_eq!((&with.epsilon, &with.x0), (&without.epsilon, &without.x0), "{engine}");
+        let found: Vec<_> = with.watched.iter().map(|value| (value.name.clone(), value.shape)).collect();
+        assert_eq!(found, watchable(&config, shape), "{engine}");
+        for value in &with.watched {
+            compare::close(&value.values, &expected[&value.name], TOLERANCE)
+                .unwrap_or_else(|why| panic!("{engine}, {}: {why}", value.name));
+        }
+    }
+}
+
+#[test]
+fn watching_moves_no_bit_of_a_run() {
+    for (net, engine) in golden::NETS.into_iter().flat_map(|net| golden::ENGINES.map(|engine| (net, engine))) {
+        let names = names(&config(net));
+        let engine_itself = golden::engine(engine);
+        let guidance = if net == "grey" { 2.5 } else { 1.0 };
+        let unwatched = frames(&mut session(&engine_itself, net), net, guidance);
+        let mut session = session(&engine_itself, net);
+        let all = std::iter::once(names.clone());
+        let mut differing = Vec::new();
+        for names in all.chain(names.iter().map(|name| vec![name.clone()])).chain([vec![]]) {
+            session.watch(&names).expect("names of the network");
+            let watched = frames(&mut session, net, guidance);
+            assert!(watched.iter().all(|frame| frame.watched.len() == names.len()));
+            let states = |frames: &[Frame]| frames.iter().map(|f| (f.x.clone(), f.x0.clone())).collect::<Vec<_>>();
+            if states(&watched) != states(&unwatched) {
+                differing.push(names);
+            }
+        }
+        assert!(differing.is_empty(), "{net}, {engine}: x is not the same with {differing:?}");
+    }
+}
+
+#[test]
+fn a_session_watches_only_what_there_is() {
+    let mut session = session(&Engine::Cpu(None), "rgb");
+    session.watch(&["conv_in"]).expect("a name of the network");
+    let error = session.watch(&["mid_block", "mid_blok"]).expect_err("a slip of the pen").to_string();
+    let start = "the network has no value called \"mid_blok\" to watch, but 3";
+    assert!(error.starts_with(start) && error.contains(" such as mid_block.resnets.0, "), "{error}");
+    assert!(error.len() < 300 && !error.contains("conv_in"), "{error}");
+    let frames = frames(&mut session, "rgb", 1.0);
+    assert!(frames.iter().all(|frame| frame.watched.len() == 1 && frame.watched[0].name == "conv_in"));
 }

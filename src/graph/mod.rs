@@ -132,6 +132,8 @@ pub struct Graph {
     scope: Vec<String>,
     /// What can be watched, see `watch.rs`.
     names: Vec<(String, watch::Named)>,
+    /// The outputs that are there because they are watched.
+    watched: Vec<String>,
 }
 
 impl Graph {

@@ -1,7 +1,8 @@
 //! Values with names, so that one can look inside a network.
 //!
 //! A model names what is worth seeing by its scopes, as it names parameters. A name costs nothing. Watching one makes its
-//! value an output, and `fuse` keeps outputs: so watch first, fuse then. What only a watcher needs is offered
+//! value an output, and `fuse` keeps outputs: so watch first, fuse then. All else is fused as if nobody watched, so that no
+//! other result changes by a bit. What only a watcher needs is offered
 //! [on request](Graph::on_request), and joins the graph when it is watched.
 
 use super::{Graph, Id, Node, NodeKind};
@@ -92,8 +93,16 @@ impl Graph {
             };
             self.names[position].1 = Named::Node(value);
             self.output(&name, value);
+            self.watched.push(name);
         }
         Ok(())
+    }
+
+    /// The graph with the outputs it had before anything was watched.
+    pub(crate) fn unwatched(&self) -> Self {
+        let mut graph = self.clone();
+        graph.outputs.retain(|(name, _)| !self.watched.contains(name));
+        graph
     }
 
     /// Appends nodes whose own ids were counted from `start` on; the id of the last.

@@ -25,9 +25,11 @@ use std::collections::HashMap;
 /// The same graph, cheaper: same leaves, same outputs, same assignments.
 pub fn fuse(graph: &Graph) -> Graph {
     let live = graph.live();
+    // Who only watches reads nothing: a watched value that is fused away is computed once more.
+    let unwatched = graph.unwatched();
     let mut readers = vec![0usize; graph.nodes().len()];
     let mut joins = vec![0usize; graph.nodes().len()];
-    for (node, _) in graph.nodes().iter().zip(&live).filter(|(_, live)| **live) {
+    for (node, _) in graph.nodes().iter().zip(unwatched.live()).filter(|(_, live)| *live) {
         node.inputs().iter().for_each(|id| readers[id.index()] += 1);
         if as_op::<Conv2d>(node).is_some()
             || as_op::<GroupNorm>(node).is_some()
@@ -36,7 +38,7 @@ pub fn fuse(graph: &Graph) -> Graph {
             joins[node.inputs()[0].index()] += 1;
         }
     }
-    let kept = graph.outputs().iter().map(|(_, id)| id).chain(graph.assigns().iter().map(|(_, value)| value));
+    let kept = unwatched.outputs().iter().map(|(_, id)| id).chain(graph.assigns().iter().map(|(_, value)| value));
     kept.for_each(|id| readers[id.index()] += 1);
 
     let mut rewrite = Rewrite { old: graph, readers, joins, new: Graph::new(), seen: HashMap::new(), ids: Vec::new() };

@@ -4,6 +4,7 @@ use super::Settings;
 use crate::checkpoint::CheckpointError;
 use crate::diffusion::DiffusionError;
 use crate::engine::EngineError;
+use crate::graph::WatchError;
 use std::ops::Range;
 
 /// Why a prediction or a run cannot be had.
@@ -18,6 +19,9 @@ pub enum PlaygroundError {
     /// The sampler's settings.
     #[error(transparent)]
     Diffusion(#[from] DiffusionError),
+    /// A value to watch that the network does not have.
+    #[error("{}", watch_problem(.0))]
+    Watch(#[from] WatchError),
     /// A run without images.
     #[error("a run makes at least 1 image, found 0")]
     NoImages,
@@ -89,6 +93,16 @@ pub enum PlaygroundError {
         /// Where.
         timestep: usize,
     },
+}
+
+/// A large network has hundreds of names: those that begin most like the one asked for are said.
+fn watch_problem(error: &WatchError) -> String {
+    let WatchError::Unknown { name, known } = error;
+    let alike = |other: &str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let mut some: Vec<&str> = known.iter().map(String::as_str).collect();
+    some.sort_by_key(|other: &&str| std::cmp::Reverse(alike(other)));
+    some.truncate(5);
+    format!("the network has no value called {name:?} to watch, but {} values such as {}", known.len(), some.join(", "))
 }
 
 fn class_problem(found: &usize, classes: &usize) -> String {

@@ -12,11 +12,13 @@ mod noise;
 mod predictor;
 mod run;
 mod session;
+mod watched;
 
 pub use error::PlaygroundError;
 pub use noise::{Noise, start_noise};
 pub use predictor::Predictor;
 pub use session::{Advance, Frame, Predicted, Session};
+pub use watched::Watched;
 
 use crate::checkpoint::{Checkpoint, SchedulerConfig, Suggested};
 use crate::diffusion::walk::Rule;

@@ -3,7 +3,7 @@
 use super::PlaygroundError;
 use crate::engine::{Engine, Program, Weights};
 use crate::model::config::UnetConfig;
-use crate::model::step::prediction;
+use crate::model::step::prediction_watching;
 use crate::model::unet::sinusoid;
 use crate::tensor::Shape;
 
@@ -26,8 +26,20 @@ impl Predictor {
         image: Shape,
         batch: usize,
     ) -> Result<Self, PlaygroundError> {
+        Self::watching(engine, config, weights, image, batch, &[""; 0])
+    }
+
+    /// [`Self::new`] whose program keeps the values of these names, as of the last batch.
+    pub(super) fn watching(
+        engine: &Engine,
+        config: &UnetConfig,
+        weights: &Weights,
+        image: Shape,
+        batch: usize,
+        names: &[impl AsRef<str>],
+    ) -> Result<Self, PlaygroundError> {
         let shape = image.with_n(batch);
-        let program = engine.compile_with(&prediction(config, shape), weights)?;
+        let program = engine.compile_with(&prediction_watching(config, shape, names)?, weights)?;
         Ok(Self { config: config.clone(), program, shape })
     }
 

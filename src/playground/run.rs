@@ -2,7 +2,7 @@
 
 use super::noise::draw_part;
 use super::session::Key;
-use super::{Frame, Noise, PlaygroundError, Settings, check_length, label_of};
+use super::{Frame, Noise, PlaygroundError, Settings, Watched, check_length, label_of};
 use crate::diffusion::Schedule;
 use crate::diffusion::walk::{Inputs, Move, Rule, SLOTS};
 use crate::engine::{Program, Started};
@@ -31,6 +31,8 @@ pub(super) struct Run {
     pub x: Vec<f32>,
     pub next_x: Vec<f32>,
     pub next_x0: Vec<f32>,
+    /// What is watched, of the same images.
+    pub watched: Vec<Watched>,
     /// What is remembered of each image, its three slots one after the other; nothing where nothing is.
     slots: Vec<f32>,
     rng: Rng,
@@ -50,6 +52,7 @@ impl Run {
         noise: Noise,
         position: usize,
         part: Range<usize>,
+        watched: &[(String, Shape)],
     ) -> Result<Self, PlaygroundError> {
         let (low, high) = Settings::GUIDANCE;
         if !(low..=high).contains(&settings.guidance) {
@@ -106,6 +109,8 @@ impl Run {
             steps[..position].iter().filter(|step| step.draws(false)).for_each(|_| rng.fill_normal(&mut skipped));
         }
         let zeros = vec![0.0; shape.len()];
+        let rows = shape.n() * if guided.is_some() { 2 } else { 1 };
+        let watched = watched.iter().map(|(name, one)| Watched::room(name, *one, rows)).collect();
         Ok(Self {
             labels,
             guided,
@@ -116,6 +121,7 @@ impl Run {
             x,
             next_x: zeros.clone(),
             next_x0: zeros,
+            watched,
             slots: vec![0.0; if remembers { SLOTS * shape.len() } else { 0 }],
             rng,
             part,
@@ -132,11 +138,16 @@ impl Run {
     /// The programs this run needs: whole batches, and what remains.
     pub fn keys(&self, image: Shape, images_at_once: usize) -> [Key; 2] {
         let count = self.count(image);
-        [images_at_once.min(count), count % images_at_once].map(|n| (n, self.sampling()))
+        [images_at_once.min(count), count % images_at_once].map(|n| self.key(n))
+    }
+
+    /// The program for this many images at once.
+    pub fn key(&self, images: usize) -> Key {
+        (images, self.sampling(), self.watched.iter().map(|watched| watched.name.clone()).collect())
     }
 
     /// What its steps consist of.
-    pub fn sampling(&self) -> Sampling {
+    fn sampling(&self) -> Sampling {
         Sampling { guided: self.guided.is_some(), remembers: self.remembers, known: false }
     }
 
@@ -186,7 +197,9 @@ impl Run {
         };
         let values: Vec<_> = steps.map(values).collect();
         let runs: Vec<Vec<&[f32]>> = values.iter().map(|run| run.iter().map(Vec::as_slice).collect()).collect();
-        Ok(program.start(&leaves, &runs, &["x", "eps"])?)
+        let mut keep = vec!["x", "eps"];
+        keep.extend(self.watched.iter().map(|watched| watched.name.as_str()));
+        Ok(program.start(&leaves, &runs, &keep)?)
     }
 
     /// Draws the noise of the steps before `end`.
@@ -202,8 +215,12 @@ impl Run {
     }
 
     /// Takes in the results of the current step for the images whose values are in `range`: x', and the network's output, of which
-    /// follow x̂_0 and what is remembered.
-    pub fn take(&mut self, range: Range<usize>, next: &[f32], output: &[f32]) {
+    /// follow x̂_0 and what is remembered; and what is watched, value by value.
+    pub fn take(&mut self, range: Range<usize>, next: &[f32], output: &[f32], watched: &[Vec<f32>], image: Shape) {
+        let (first, count, of) = (range.start / image.len(), range.len() / image.len(), self.count(image));
+        for (whole, batch) in self.watched.iter_mut().zip(watched) {
+            whole.take(batch, first, count, of, self.guided.is_some());
+        }
         let step = self.steps[self.position];
         let x = &self.x[range.clone()];
         for ((x0, &x), &output) in self.next_x0[range.clone()].iter_mut().zip(x).zip(output) {
@@ -232,6 +249,13 @@ impl Run {
         self.position += 1;
         self.images_done = 0;
         self.noise.pop_front();
-        Frame { step: self.position, steps: self.steps.len(), timestep, x: self.x.clone(), x0: self.next_x0.clone() }
+        Frame {
+            step: self.position,
+            steps: self.steps.len(),
+            timestep,
+            x: self.x.clone(),
+            x0: self.next_x0.clone(),
+            watched: self.watched.clone(),
+        }
     }
 }

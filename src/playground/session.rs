@@ -1,11 +1,12 @@
 //! A model on an engine, and the run in progress.
 
 use super::run::Run;
-use super::{Noise, PlaygroundError, Predictor, Settings, check_finite, check_length, label_of};
+use super::{Noise, PlaygroundError, Predictor, Settings, Watched, check_finite, check_length, label_of};
 use crate::checkpoint::{Checkpoint, SchedulerConfig};
 use crate::diffusion::Schedule;
 use crate::diffusion::posterior::Reading;
 use crate::engine::{Ahead, Engine, Program, Started, Weights};
+use crate::graph::WatchError;
 use crate::model::config::UnetConfig;
 use crate::model::step::{self, Sampling};
 use crate::tensor::Shape;
@@ -17,7 +18,7 @@ use std::ops::Range;
 struct InFlight {
     /// Started, with the number of steps in each portion.
     started: VecDeque<(usize, Started)>,
-    /// Finished: x and the network's output after each.
+    /// Finished: x and the network's output after each, and what is watched.
     finished: VecDeque<Vec<Vec<f32>>>,
     /// Whether the engine's x is the one after the last step started.
     x_is_there: bool,
@@ -42,6 +43,8 @@ pub struct Frame {
     pub x: Vec<f32>,
     /// What the model took for x_0 at this step, clipped as the sampler says, `[N, H, W, C]`.
     pub x0: Vec<f32>,
+    /// What [`Session::watch`] asked for, of the prediction that this step made of the x before it.
+    pub watched: Vec<Watched>,
 }
 
 /// How far [`Session::advance`] came.
@@ -67,10 +70,12 @@ pub struct Predicted {
     pub epsilon: Vec<f32>,
     /// x̂_0 = (x_t − √(1 − ᾱ)·ε̂)/√ᾱ, not clipped, `[1, H, W, C]`.
     pub x0: Vec<f32>,
+    /// What [`Session::watch`] asked for.
+    pub watched: Vec<Watched>,
 }
 
-/// A sampling program: images at once, and what a step consists of.
-pub(super) type Key = (usize, Sampling);
+/// A sampling program: images at once, what a step consists of, and what is watched.
+pub(super) type Key = (usize, Sampling, Vec<String>);
 
 /// A model on an engine, and the run in progress.
 pub struct Session {
@@ -80,6 +85,8 @@ pub struct Session {
     weights: Weights,
     schedule: Schedule,
     images_at_once: usize,
+    /// Names, and the shape each value has for one image.
+    watched: Vec<(String, Shape)>,
     predictor: Option<Predictor>,
     steppers: Vec<(Key, Program)>,
     run: Option<Run>,
@@ -115,6 +122,7 @@ impl Session {
             weights,
             schedule,
             images_at_once: 16,
+            watched: Vec::new(),
             predictor,
             steppers,
             run,
@@ -127,6 +135,29 @@ impl Session {
     pub fn set_images_at_once(&mut self, images: usize) {
         self.images_at_once = images.max(1);
         self.in_flight = InFlight::default();
+    }
+
+    /// Values inside the network that predictions from now on, and the frames of runs that begin from now on, carry along,
+    /// in the order in which they are computed and each once; none at first. [`step::watchable`] lists the names. A run in
+    /// progress goes on as it began: begin it anew with [`Self::start_after`] to see more or less.
+    ///
+    /// No x depends on it. With nothing to watch the programs are those of a session that never watched; with something
+    /// they hold it in memory, and a GPU starts one step at a time, so that not too much is on its way at once.
+    ///
+    /// # Errors
+    /// A name that the network does not have; what was watched before still is.
+    pub fn watch(&mut self, names: &[impl AsRef<str>]) -> Result<(), PlaygroundError> {
+        let mut known = step::watchable(&self.config, self.image_shape());
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        if let Some(name) = names.iter().find(|name| known.iter().all(|(other, _)| other != *name)) {
+            let known = known.into_iter().map(|(name, _)| name).collect();
+            return Err(WatchError::Unknown { name: (*name).to_owned(), known }.into());
+        }
+        known.retain(|(name, _)| names.contains(&name.as_str()));
+        if known != self.watched {
+            (self.watched, self.predictor) = (known, None);
+        }
+        Ok(())
     }
 
     /// The engine.
@@ -174,7 +205,8 @@ impl Session {
             Some(class) => label_of(config, Some(class))?.unwrap_or(0),
         };
         if self.predictor.is_none() {
-            self.predictor = Some(Predictor::new(&self.engine, config, &self.weights, shape, 1)?);
+            let names: Vec<&str> = self.watched.iter().map(|(name, _)| name.as_str()).collect();
+            self.predictor = Some(Predictor::watching(&self.engine, config, &self.weights, shape, 1, &names)?);
         }
         let Some(predictor) = &mut self.predictor else { return Err(PlaygroundError::NoImages) };
         let output = predictor.predict(x_t, &[timestep], &[label]).await?;
@@ -183,9 +215,14 @@ impl Session {
             let pair = x_t.iter().zip(&output);
             pair.map(|(&x, &m)| (of_x * f64::from(x) + of_output * f64::from(m)) as f32).collect()
         };
-        let predicted = Predicted { epsilon: mix(read.epsilon), x0: mix(read.x0) };
-        check_finite(&predicted.x0, timestep)?;
-        Ok(predicted)
+        let (epsilon, x0) = (mix(read.epsilon), mix(read.x0));
+        check_finite(&x0, timestep)?;
+        let mut watched = Vec::with_capacity(self.watched.len());
+        for (name, shape) in &self.watched {
+            let values = predictor.program().read(name).await?;
+            watched.push(Watched { name: name.clone(), shape: *shape, values });
+        }
+        Ok(Predicted { epsilon, x0, watched })
     }
 
     /// Begins a run; one in progress is dropped.
@@ -217,7 +254,7 @@ impl Session {
         position: usize,
         part: Range<usize>,
     ) -> Result<(), PlaygroundError> {
-        let run = Run::new(&self.config, &self.schedule, settings, noise, position, part)?;
+        let run = Run::new(&self.config, &self.schedule, settings, noise, position, part, &self.watched)?;
         let wanted = run.keys(self.image_shape(), self.images_at_once);
         self.steppers.retain(|(key, _)| wanted.contains(key));
         self.run = Some(run);
@@ -271,10 +308,10 @@ impl Session {
         let image = config.image_shape();
         let first = run.images_done;
         let count = self.images_at_once.min(run.count(image) - first);
-        let key = (count, run.sampling());
+        let key = run.key(count);
         if !self.steppers.iter().any(|(k, _)| *k == key) {
-            let graph = step::sampling_step(config, image.with_n(count), key.1);
-            self.steppers.push((key, self.engine.compile_with(&graph, &self.weights)?));
+            let graph = step::sampling_step_watching(config, image.with_n(count), key.1, &key.2)?;
+            self.steppers.push((key.clone(), self.engine.compile_with(&graph, &self.weights)?));
         }
         let Some((_, program)) = self.steppers.iter_mut().find(|(k, _)| *k == key) else {
             return Ok(Advance::Finished);
@@ -282,7 +319,11 @@ impl Session {
         let range = first * image.len()..(first + count) * image.len();
         // Some of the images cannot go ahead of the others: the next step is theirs, too.
         let whole = count == run.count(image);
-        let ahead = if whole { program.ahead() } else { Ahead { runs: 1, portions: 1 } };
+        let mut ahead = if whole { program.ahead() } else { Ahead { runs: 1, portions: 1 } };
+        if !run.watched.is_empty() {
+            // What is kept of a run may be large, and there would be room for many.
+            ahead.runs = 1;
+        }
         let in_flight = &mut self.in_flight;
         while in_flight.finished.is_empty() && in_flight.started.len() < ahead.portions.max(1) {
             let from = run.position + in_flight.steps();
@@ -302,13 +343,14 @@ impl Session {
         {
             in_flight.finished.extend(program.finish(started).await?);
         }
-        let Some([next, output]) = in_flight.finished.pop_front().and_then(|values| <[_; 2]>::try_from(values).ok())
-        else {
+        let mut kept = in_flight.finished.pop_front().unwrap_or_default();
+        let watched = kept.split_off(kept.len().min(2));
+        let Ok([next, output]) = <[_; 2]>::try_from(kept) else {
             return Ok(Advance::Finished);
         };
         let now = run.steps[run.position];
         check_finite(&next, now.timestep)?;
-        run.take(range, &next, &output);
+        run.take(range, &next, &output, &watched, image);
         run.images_done += count;
         let of = run.count(image);
         if run.images_done < of {
