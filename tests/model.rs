@@ -3,30 +3,20 @@
 
 mod support;
 
-use noisette::checkpoint::{self, SchedulerConfig, TensorFile};
+use noisette::checkpoint::{self, SchedulerConfig};
 use noisette::diffusion::walk::Walk;
 use noisette::diffusion::{Prediction, SamplerKind};
-use noisette::engine::{Engine, Program};
+use noisette::engine::Program;
 use noisette::graph::Graph;
-use noisette::model::step::prediction;
-use noisette::model::unet::sinusoid;
-use noisette::playground::{Noise, Session, Settings, sampler_config};
+use noisette::playground::sampler_config;
 use noisette::tensor::{Shape, nchw_to_nhwc, nhwc_to_nchw};
 use noisette::train::optimizer::gradients;
 use noisette::train::{TrainOptions, Trainer};
 use serde_json::Value;
-use support::golden::{self, ENGINES, NETS, engine, images, integers, largest, relative, series};
+use support::golden::{self, ENGINES, engine, integers, largest, relative, series};
+use support::routes::{self, Route};
 
-/// A program with a golden network's weights.
-fn compile(engine: &Engine, net: &str, graph: &Graph) -> Program {
-    let specs = graph.parameters();
-    let weights = golden::checkpoint(net).load_parameters(&specs).expect("the golden weights fit");
-    let mut program = engine.compile(graph).expect("the graph compiles");
-    for (spec, values) in specs.iter().zip(&weights) {
-        program.write(&spec.name, values).expect("the parameter is there");
-    }
-    program
-}
+const LIBRARY: [Route; 2] = [Route::Cpu, Route::Gpu];
 
 fn write(program: &mut Program, leaf: &str, values: &[f32]) {
     program.write(leaf, values).unwrap_or_else(|error| panic!("{leaf}: {error}"));
@@ -36,73 +26,19 @@ fn read(program: &mut Program, name: &str) -> Vec<f32> {
     pollster::block_on(program.read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Writes the timesteps' sinusoid and, for a class model, the labels of a golden file.
-fn write_conditions(program: &mut Program, net: &str, file: &TensorFile) {
-    let times: Vec<f32> = integers(file, "timestep").iter().map(|&t| t as f32).collect();
-    write(program, "sinusoid", &sinusoid(&golden::checkpoint(net).config, &times));
-    let labels: Vec<f32> = integers(file, "class_labels").iter().map(|&label| label as f32).collect();
-    assert_eq!(labels.is_empty(), golden::checkpoint(net).config.num_class_embeds.is_none());
-    if !labels.is_empty() {
-        write(program, "class_labels", &labels);
-    }
-}
-
 #[test]
 fn predictions_are_pytorchs() {
-    for name in ENGINES {
-        let engine = engine(name);
-        for net in NETS {
-            let file = golden::tensors(net, "predict.safetensors");
-            let (shape, x) = images(&file, "sample");
-            let mut program = compile(&engine, net, &prediction(&golden::checkpoint(net).config, shape));
-            write(&mut program, "sample", &x);
-            write_conditions(&mut program, net, &file);
-            program.run().expect("it runs");
-            let error = largest(&read(&mut program, "eps"), &images(&file, "eps").1);
-            assert!(error <= 1e-4, "{name}, {net}: the prediction is off by {error:.1e}");
-        }
-    }
+    LIBRARY.into_iter().for_each(routes::predictions);
 }
 
 #[test]
 fn losses_and_gradients_are_pytorchs() {
-    for name in ENGINES {
-        let engine = engine(name);
-        for net in NETS {
-            let file = golden::tensors(net, "gradients.safetensors");
-            let checkpoint = golden::checkpoint(net);
-            let (shape, x_0) = images(&file, "sample");
-            let graph = gradients(&checkpoint.config, shape, false);
-            let mut program = compile(&engine, net, &graph);
-            let schedule = checkpoint.scheduler.schedule().expect("a schedule");
-            let pair = |t: usize| [schedule.sqrt_alpha_bar(t) as f32, schedule.sqrt_one_minus_alpha_bar(t) as f32];
-            let coefficients: Vec<f32> = integers(&file, "timestep").into_iter().flat_map(pair).collect();
-            write(&mut program, "x_0", &x_0);
-            write(&mut program, "noise", &images(&file, "noise").1);
-            write(&mut program, "noise_coefficients", &coefficients);
-            write_conditions(&mut program, net, &file);
-            program.run().expect("it runs");
+    LIBRARY.into_iter().for_each(routes::losses_and_gradients);
+}
 
-            let error = relative(&read(&mut program, "loss"), file.f32("loss", 1).expect("a loss").1);
-            assert!(error <= 1e-5, "{name}, {net}: the loss is off by {error:.1e}");
-            let specs = graph.parameters();
-            let found: Vec<_> = specs.iter().map(|spec| read(&mut program, &format!("grad.{}", spec.name))).collect();
-            let found = checkpoint::store_parameters(&specs, &found);
-            assert_eq!(found.len(), file.tensors.keys().filter(|name| name.starts_with("grad.")).count());
-            for (parameter, (shape, gradient)) in found {
-                let (expected_shape, expected) =
-                    file.f32(&format!("grad.{parameter}"), shape.len()).expect("PyTorch has this gradient");
-                assert_eq!(shape, expected_shape);
-                if parameter.ends_with("to_k.bias") {
-                    // Zero but for rounding: every row of the softmax ignores what is added to all of its logits.
-                    assert!(gradient.iter().all(|g| g.abs() <= 1e-5), "{name}, {net}: {parameter} has a gradient");
-                    continue;
-                }
-                let error = relative(&gradient, expected);
-                assert!(error <= 1e-3, "{name}, {net}: the gradient of {parameter} is off by {error:.1e}");
-            }
-        }
-    }
+#[test]
+fn sampling_runs_are_diffusers() {
+    LIBRARY.into_iter().chain([Route::OneByOne]).for_each(routes::runs);
 }
 
 /// Ten steps of Adam on given batches: losses, gradient norms, and what has changed after three steps.
@@ -179,57 +115,6 @@ fn adams_steps_are_pytorchs() {
                 compared += 1;
             }
             assert!(compared > 50 || (net == "rgb" && !prefix.is_empty()), "{what}: {compared} parameters");
-        }
-    }
-}
-
-/// Whole runs through the networks, with diffusers' noise.
-///
-/// From x_T on, these untrained networks amplify a rounding error of ε (1e-6) by 1/√ᾱ and more, here and in PyTorch alike.
-/// So each step is compared from diffusers' own previous state, and the whole run with room for that.
-#[test]
-fn sampling_runs_are_diffusers() {
-    let runs = [
-        ("rgb", "ddpm", SamplerKind::Ddpm, 0.0),
-        ("rgb", "ddim", SamplerKind::Ddim, 0.0),
-        ("grey", "ddpm", SamplerKind::Ddpm, 0.0),
-        ("grey", "ddim", SamplerKind::Ddim, 0.0),
-        ("grey", "guided", SamplerKind::Ddim, 0.5),
-    ];
-    for engine_name in ENGINES {
-        for (net, file, kind, eta) in runs {
-            let what = format!("{engine_name}, {net}, {file}");
-            let file = golden::tensors(net, &format!("sample_{file}.safetensors"));
-            let (shape, x_t) = images(&file, "x_T");
-            let (_, expected) = series(&file, "x");
-            let (_, noise) = series(&file, "noise");
-            let mut checkpoint = golden::checkpoint(net);
-            checkpoint.config.sample_size = [shape.h(), shape.w()];
-            let labels = integers(&file, "class_labels");
-            let settings = Settings {
-                classes: (0..shape.n()).map(|i| labels.get(i).copied()).collect(),
-                guidance: file.f32("guidance", 1).map_or(1.0, |(_, values)| f64::from(values[0])),
-                sampler: sampler_config(&checkpoint.scheduler, kind, expected.len(), eta),
-            };
-            let mut session = Session::new(engine(engine_name), checkpoint).expect("a session");
-            let given = |x: &[f32]| Noise::Given { x: x.to_vec(), steps: Some(noise.clone()), seed: 0 };
-
-            session.start(&settings, given(&x_t)).expect("a run");
-            let mut timesteps = Vec::new();
-            while let Some(frame) = pollster::block_on(session.step()).expect("a step") {
-                let error = largest(&frame.x, &expected[frame.step - 1]);
-                assert!(error <= 3e-4, "{what}: after {} steps x is off by {error:.1e}", frame.step);
-                timesteps.push(frame.timestep);
-            }
-            assert_eq!(timesteps, integers(&file, "timesteps"), "{what}");
-
-            for (step, expected) in expected.iter().enumerate() {
-                let before = if step == 0 { &x_t } else { &series(&file, "x").1[step - 1] };
-                session.start_after(&settings, given(before), step).expect("a run");
-                let frame = pollster::block_on(session.step()).expect("a step").expect("a step is left");
-                let error = largest(&frame.x, expected);
-                assert!(error <= 1e-5, "{what}: step {} is off by {error:.1e}", frame.step);
-            }
         }
     }
 }

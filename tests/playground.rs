@@ -1,27 +1,19 @@
-//! Sampling sessions: diffusers' runs, the same run in other portions or begun in the middle, and what is refused.
+//! Sampling sessions: the same run in other portions or begun in the middle, and what is refused.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod support;
 
-use noisette::checkpoint::{Checkpoint, read_dir, read_tensors};
 use noisette::diffusion::SamplerKind;
 use noisette::diffusion::walk::{Inputs, SLOTS, Walk};
 use noisette::engine::Engine;
 use noisette::playground::{Frame, Noise, Session, Settings, sampler_config, start_noise};
-use noisette::tensor::{nchw_to_nhwc, nhwc_to_nchw};
+use noisette::tensor::nhwc_to_nchw;
 use pollster::block_on;
+use support::golden::checkpoint;
 use support::{compare, noise};
 
-fn golden(name: &str) -> String {
-    format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn model(name: &str) -> Checkpoint {
-    read_dir(golden(name)).expect("a diffusers folder")
-}
-
 fn session(name: &str) -> Session {
-    Session::new(Engine::Cpu(None), model(name)).expect("the parameters fit")
+    Session::new(Engine::Cpu(None), checkpoint(name)).expect("the parameters fit")
 }
 
 fn settings(
@@ -32,7 +24,11 @@ fn settings(
     steps: usize,
     eta: f64,
 ) -> Settings {
-    Settings { classes: classes.to_vec(), guidance, sampler: sampler_config(&model(name).scheduler, kind, steps, eta) }
+    Settings {
+        classes: classes.to_vec(),
+        guidance,
+        sampler: sampler_config(&checkpoint(name).scheduler, kind, steps, eta),
+    }
 }
 
 fn frames(session: &mut Session) -> Vec<Frame> {
@@ -46,47 +42,6 @@ fn f64s(values: &[f32]) -> Vec<f64> {
 #[test]
 fn noise_has_the_bits_it_has_in_a_browser() {
     assert_eq!(noise::fingerprint(), noise::FINGERPRINT);
-}
-
-#[test]
-fn runs_are_diffusers() {
-    use SamplerKind::{Ddim, Ddpm};
-    for (folder, file, kind, eta) in [
-        ("rgb", "ddpm", Ddpm, 0.0),
-        ("rgb", "ddim", Ddim, 0.0),
-        ("grey", "ddpm", Ddpm, 0.0),
-        ("grey", "ddim", Ddim, 0.0),
-        ("grey", "guided", Ddim, 0.5),
-    ] {
-        let tensors = read_tensors(golden(&format!("{folder}/sample_{file}.safetensors"))).expect("a golden");
-        let (_, x) = tensors.f32("x_T", 4).expect("the start");
-        let (_, drawn) = tensors.f32("noise", 5).expect("noise");
-        let (states_shape, states) = tensors.f32("x", 5).expect("states");
-        let (_, timesteps) = tensors.i64("timesteps", 1).expect("timesteps");
-        let guidance = tensors.f32("guidance", 1).map_or(1.0, |(_, w)| f64::from(w[0]));
-        let classes: Vec<Option<usize>> = match tensors.i64("class_labels", 1) {
-            Ok((_, labels)) => labels.iter().map(|&label| Some(label as usize)).collect(),
-            Err(_) => vec![None; states_shape[1]],
-        };
-        let settings = settings(folder, &classes, guidance, kind, states_shape[0], eta);
-        for images_at_once in [1, 16] {
-            let mut session = session(folder);
-            session.set_images_at_once(images_at_once);
-            let shape = session.image_shape().with_n(classes.len());
-            let steps = drawn.chunks_exact(x.len()).map(|z| nchw_to_nhwc(z, shape)).collect();
-            let noise = Noise::Given { x: nchw_to_nhwc(x, shape), steps: Some(steps), seed: 0 };
-            session.start(&settings, noise).expect("a run");
-            let frames = frames(&mut session);
-            assert_eq!(frames.len(), states_shape[0]);
-            for ((frame, state), &timestep) in frames.iter().zip(states.chunks_exact(x.len())).zip(timesteps) {
-                assert_eq!(frame.timestep, timestep as usize);
-                compare::close(&nhwc_to_nchw(&frame.x, shape), &f64s(state), 2e-4)
-                    .unwrap_or_else(|why| panic!("{folder} {file} by {images_at_once}, step {}: {why}", frame.step));
-            }
-            let last = frames.last().expect("a run has steps");
-            assert!(last.x0.iter().all(|v| v.abs() <= 1.0), "x_0 is clipped as the scheduler says");
-        }
-    }
 }
 
 #[test]

@@ -74,6 +74,7 @@ async fn every_op_agrees_with_the_oracle() {
     assert!(failures.is_empty(), "{} results differ:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// What `support::routes` compares outside a browser, where goldens are files.
 #[wasm_bindgen_test]
 async fn a_prediction_is_pytorchs() {
     let (model, golden) = (grey(), tensors(include_bytes!("golden/grey/predict.safetensors")));

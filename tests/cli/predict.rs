@@ -1,44 +1,17 @@
 //! `predict` and `gradients`: PyTorch's numbers, and what does not suit a model.
 
 use super::program::{Folder, f32s, fail, golden_dir, succeed};
-use crate::support::golden::{self, ENGINES, NETS, largest, relative};
+use crate::support::golden::{self, ENGINES, largest};
+use crate::support::routes::{self, Route};
 use noisette::checkpoint::TensorFile;
 use noisette::rng::Rng;
 use std::fs;
 
 #[test]
 fn predict_and_gradients_are_pytorchs() {
-    let folder = Folder::new();
-    for engine in ENGINES {
-        for net in NETS {
-            let (weights, out) = (golden_dir(net), folder.text("out.safetensors"));
-            let input = golden::dir(net).join("predict.safetensors");
-            let output = succeed(&format!(
-                "predict --weights {weights} --input {} --out {out} --engine {engine}",
-                input.display()
-            ));
-            assert!(output.stderr.contains(&format!("engine: {engine} (")), "{}", output.stderr);
-            let (expected, found) = (golden::tensors(net, "predict.safetensors"), folder.read("out.safetensors"));
-            let (shape, eps) = expected.f32("eps", 4).expect("PyTorch's");
-            assert_eq!(found.tensors.len(), 1);
-            let error = largest(f32s(&found, "eps", shape), eps);
-            assert!(error <= 1e-4, "{engine}, {net}: {error:.1e}");
-
-            let input = golden::dir(net).join("gradients.safetensors");
-            succeed(&format!(
-                "gradients --weights {weights} --input {} --out {out} --engine {engine}",
-                input.display()
-            ));
-            let (expected, found) = (golden::tensors(net, "gradients.safetensors"), folder.read("out.safetensors"));
-            let loss = f32s(&found, "loss", &[1]);
-            assert!(relative(loss, f32s(&expected, "loss", &[1])) <= 1e-5, "{engine}, {net}: {loss:?}");
-            let parameters = golden::checkpoint(net).tensors;
-            assert_eq!(found.tensors.len(), parameters.len() + 1);
-            for (name, (shape, _)) in parameters.iter().filter(|(name, _)| !name.ends_with("to_k.bias")) {
-                let error = relative(f32s(&found, name, shape), f32s(&expected, &format!("grad.{name}"), shape));
-                assert!(error <= 1e-3, "{engine}, {net}: the gradient of {name}: {error:.1e}");
-            }
-        }
+    for route in ENGINES.map(Route::CommandLine) {
+        routes::predictions(route);
+        routes::losses_and_gradients(route);
     }
 }
 

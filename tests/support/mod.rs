@@ -8,3 +8,5 @@ pub mod golden;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod gpu;
 pub mod noise;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod routes;
