@@ -26,7 +26,7 @@ PAGE_LIMIT := 450000
 # What whoever depends on the library downloads, in bytes: less than any of the models takes more. Registries take 10 MB.
 PACKAGE_LIMIT := 3000000
 # What the library does without when it has no features.
-OPTIONAL := clap|ctrlc|flate2|gemm|getrandom|image|indicatif|js-sys|png|toml|unicode-normalization|wasm-bindgen|web-sys|wgpu
+OPTIONAL := clap|ctrlc|flate2|gemm|getrandom|image|indicatif|js-sys|png|postcard|toml|unicode-normalization|wasm-bindgen|web-sys|wgpu
 
 # data fetches what the models are trained on: data-mnist, data-fashion and data-emoji.
 .PHONY: serve build test data data-mnist data-fashion data-emoji lint tools tools-build tools-test

@@ -1,13 +1,12 @@
 //! The page's link: every state survives it, and no text breaks it.
 #![cfg(not(target_arch = "wasm32"))]
 
-use noisette::checkpoint::{SchedulerConfig, Suggested};
+use noisette::checkpoint::Suggested;
 use noisette::diffusion::{Convention, SamplerKind, Spacing};
 use noisette::engine::Choice;
-use noisette::playground::sampler_config;
 use noisette::rng::Rng;
-use noisette::web::protocol::Request;
-use noisette::web::state::{Chosen, Class, Limits, Sampling, State};
+use noisette::web::link::{parse, write};
+use noisette::web::settings::{Chosen, Class, Limits, Sampling, Settings, TimedNet};
 
 const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10 };
 
@@ -15,7 +14,7 @@ const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictur
 fn every_state_survives_its_link() {
     let mut rng = Rng::new(1);
     for i in 0..200 {
-        let state = State {
+        let state = Settings {
             model: ["digits", "fashion", "x-2"][rng.below(3)].to_owned(),
             picture: Some(rng.below(10)),
             t: rng.below(1001),
@@ -34,14 +33,15 @@ fn every_state_survives_its_link() {
             seed: u64::from(rng.u32()),
             count: 1 + rng.below(16),
             engine: [Choice::Auto, Choice::Gpu, Choice::Cpu][rng.below(3)],
+            timed_net: TimedNet::Model,
         };
-        assert_eq!(State::parse(&state.hash()), (state.clone(), Vec::new()));
+        assert_eq!(parse(&write(&state)), (state.clone(), Vec::new()));
         let mut fitted = state.clone();
         assert!(fitted.fit(LIMITS).is_empty(), "what the model allows is not touched");
         assert_eq!(fitted, state);
     }
-    assert_eq!(State::parse(""), (State::default(), Vec::new()));
-    assert_eq!(State::parse("#sampler=dpmsolver%2B%2B").0.sampling.sampler, SamplerKind::DpmSolverPp2M);
+    assert_eq!(parse(""), (Settings::default(), Vec::new()));
+    assert_eq!(parse("#sampler=dpmsolver%2B%2B").0.sampling.sampler, SamplerKind::DpmSolverPp2M);
 }
 
 #[test]
@@ -69,25 +69,25 @@ fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
         ("#t=%2", "not readable text"),
         (&format!("#class={}", "ä".repeat(1000)), "ä…”"),
     ] {
-        let (state, problems) = State::parse(link);
-        assert_eq!(state, State::default(), "{link}");
+        let (state, problems) = parse(link);
+        assert_eq!(state, Settings::default(), "{link}");
         assert!(problems.len() == 1 && problems[0].contains(expected), "{link}: {problems:?}");
     }
-    let (state, problems) = State::parse("#steps=0&count=3&nonsense&t=7");
+    let (state, problems) = parse("#steps=0&count=3&nonsense&t=7");
     assert_eq!((problems.len(), state.count, state.t), (2, 3, 7), "what is right is taken all the same");
 }
 
 #[test]
 fn what_the_model_does_not_allow_is_moved_and_said() {
-    let (mut state, problems) = State::parse("#t=5000&steps=2000&class=12");
+    let (mut state, problems) = parse("#t=5000&steps=2000&class=12");
     assert!(problems.is_empty(), "another model might allow it");
     let moved = state.fit(LIMITS);
     assert_eq!(moved.len(), 3, "{moved:?}");
     assert_eq!((state.t, state.sampling.steps, state.class), (1000, 1000, Class::Each));
-    let mut state = State { class: Class::None, ..State::default() };
+    let mut state = Settings { class: Class::None, ..Settings::default() };
     assert_eq!(state.fit(Limits { none: false, ..LIMITS }).len(), 1);
     assert_eq!((state.class, state.sampling.guidance), (Class::Each, 1.0), "nothing to guide away from");
-    let mut state = State { picture: Some(7), ..State::default() };
+    let mut state = Settings { picture: Some(7), ..Settings::default() };
     assert_eq!(state.fit(Limits { pictures: 4, ..LIMITS }), ["this model has pictures 0 to 3, not 7"]);
     assert_eq!(state.picture, Some(3));
 }
@@ -98,7 +98,7 @@ fn no_text_breaks_it() {
     let alphabet: Vec<char> = "#&=%+-.eE019tsteps countclassNaN\u{0}é😀".chars().collect();
     for _ in 0..2000 {
         let text: String = (0..rng.below(60) + 1).map(|_| alphabet[rng.below(alphabet.len())]).collect();
-        let (mut state, _) = State::parse(&text);
+        let (mut state, _) = parse(&text);
         state.fit(LIMITS);
         assert!(
             state.t <= 1000 && (1..=1000).contains(&state.sampling.steps) && (1..=16).contains(&state.count),
@@ -122,7 +122,7 @@ fn classes_take_turns() {
 #[test]
 fn a_link_from_before_spacing_means_what_it_meant() {
     let of = |link: &str| {
-        let (state, problems) = State::parse(link);
+        let (state, problems) = parse(link);
         assert!(problems.is_empty(), "{problems:?}");
         let how = state.sampling;
         let (sampler, spacing, convention) = (how.sampler.name(), how.spacing.name(), how.convention.name());
@@ -136,51 +136,17 @@ fn a_link_from_before_spacing_means_what_it_meant() {
     assert_eq!(of("#guidance=1.5&t=30"), old);
     for link in ["#seed=9", "#t=3&class=4", "#model=emoji&count=2", "#eta=0"] {
         assert_eq!(of(link), old, "{link}");
-        assert!(State::parse(link).0.keep_seed, "{link} is one picture");
+        assert!(parse(link).0.keep_seed, "{link} is one picture");
     }
-    assert_eq!(State::parse("#count=2").0.seed, 6);
+    assert_eq!(parse("#count=2").0.seed, 6);
     assert_eq!(of("#sampler=ddpm"), (Chosen::ALL, "ddpm", 15, "leading", "diffusers", 1.5, 0.0));
     // Who says nothing of pictures to generate leaves it to the model.
     for link in ["", "#t=3&noise=2&picture=4&engine=cpu", "#model=emoji"] {
         assert_eq!(of(link), (Chosen::default(), "ddim", 8, "trailing", "paper", 1.0, 0.0), "{link}");
-        assert!(!State::parse(link).0.keep_seed, "{link}");
+        assert!(!parse(link).0.keep_seed, "{link}");
     }
     let chosen = Chosen { steps: true, spacing: true, ..Chosen::default() };
     assert_eq!(of("#spacing=trailing&as=paper&steps=4"), (chosen, "ddim", 4, "trailing", "paper", 1.0, 0.0));
-}
-
-#[test]
-fn an_old_link_asks_for_the_sampler_it_asked_for() {
-    let weights = format!("{}/weights", env!("CARGO_MANIFEST_DIR"));
-    for model in ["digits", "fashion", "emoji"] {
-        let file = std::fs::read(format!("{weights}/{model}/scheduler_config.json")).expect("a model that ships");
-        let scheduler = SchedulerConfig::from_json(&file).expect("a scheduler");
-        for (keys, kind, steps, eta) in [
-            ("count=1", SamplerKind::Ddim, 15, 0.0),
-            ("sampler=ddpm&steps=9", SamplerKind::Ddpm, 9, 0.0),
-            ("sampler=ddim&steps=7&eta=0.5", SamplerKind::Ddim, 7, 0.5),
-            ("sampler=dpmsolver++&steps=4", SamplerKind::DpmSolverPp2M, 4, 0.0),
-        ] {
-            let (mut state, _) = State::parse(&format!("#model={model}&{keys}"));
-            state.follow(&Sampling::suggested(&scheduler.suggested, scheduler.num_train_timesteps));
-            let how = state.sampling;
-            let request = Request {
-                classes: vec![None],
-                guidance: how.guidance,
-                sampler: how.sampler.name().to_owned(),
-                steps: how.steps,
-                spacing: how.spacing.name().to_owned(),
-                convention: how.convention.name().to_owned(),
-                eta: how.eta,
-                seed: state.seed,
-            };
-            assert_eq!(
-                request.sampler_config(&scheduler),
-                sampler_config(&scheduler, kind, steps, eta),
-                "{model}, {keys}"
-            );
-        }
-    }
 }
 
 #[test]
@@ -193,13 +159,13 @@ fn what_nobody_has_chosen_follows_the_model() {
         guidance: 2.0,
         eta: 0.25,
     };
-    let mut state = State::default();
+    let mut state = Settings::default();
     state.follow(&of_model);
     assert_eq!(state.sampling, of_model, "nobody has chosen anything");
     state.choose(Sampling { guidance: 4.0, ..of_model }, &of_model);
     state.follow(&Sampling::USUAL);
     assert_eq!(state.sampling, Sampling { guidance: 4.0, ..Sampling::USUAL }, "the guidance stays");
-    let (mut old, _) = State::parse("#steps=15");
+    let (mut old, _) = parse("#steps=15");
     let before = old.sampling;
     old.follow(&of_model);
     assert_eq!(old.sampling, before, "an old link is one picture with every model");
@@ -211,8 +177,8 @@ fn what_nobody_has_chosen_follows_the_model() {
     for (chosen, keep_seed) in
         [(Chosen { eta: true, ..Chosen::default() }, false), (Chosen::ALL, true), (Chosen::default(), true)]
     {
-        let state = State { chosen, keep_seed, ..State::default() };
-        let (mut read, _) = State::parse(&state.hash());
+        let state = Settings { chosen, keep_seed, ..Settings::default() };
+        let (mut read, _) = parse(&write(&state));
         assert_eq!((read.chosen, read.keep_seed), (Chosen::ALL, true), "a link is what somebody chose");
         read.recall(state.memory());
         assert_eq!(read, state);

@@ -164,6 +164,20 @@ macro_rules! named {
                 Self::ALL.iter().copied().find(|v| v.name() == name)
             }
         }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                let unknown = || serde::de::Error::unknown_variant(&name, &[$($name),+]);
+                Self::from_name(&name).ok_or_else(unknown)
+            }
+        }
     };
 }
 pub(crate) use named;

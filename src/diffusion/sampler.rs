@@ -67,7 +67,7 @@ named! {
 }
 
 /// Everything a sampler can be told. The default is DDPM's paper: all 1000 steps, clipped, β̃.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct SamplerConfig {
     /// The rule.
     pub kind: SamplerKind,

@@ -19,6 +19,9 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Gpu, Self::Cpu];
+
     /// The name that [`Choice::from_str`] reads.
     pub fn name(self) -> &'static str {
         match self {
@@ -33,7 +36,7 @@ impl FromStr for Choice {
     type Err = EngineError;
 
     fn from_str(s: &str) -> Result<Self, EngineError> {
-        let found = [Self::Auto, Self::Gpu, Self::Cpu].into_iter().find(|choice| choice.name() == s);
+        let found = Self::ALL.into_iter().find(|choice| choice.name() == s);
         found.ok_or_else(|| EngineError::UnknownChoice(s.to_owned()))
     }
 }

@@ -76,16 +76,15 @@ impl Graph {
     /// A name that there is not; the graph is then as it was.
     pub fn watch(&mut self, names: &[impl AsRef<str>]) -> Result<(), WatchError> {
         let is_output = |name: &str| self.outputs.iter().any(|(output, _)| output == name);
-        let mut wanted = Vec::new();
+        let mut wanted = vec![false; self.names.len()];
         for name in names.iter().map(AsRef::as_ref).filter(|name| !is_output(name)) {
             let position = self.names.iter().position(|(known, _)| known == name);
             let known = || self.names.iter().map(|(known, _)| known.clone()).collect();
-            wanted.push(position.ok_or_else(|| WatchError::Unknown { name: name.to_owned(), known: known() })?);
+            let position = position.ok_or_else(|| WatchError::Unknown { name: name.to_owned(), known: known() })?;
+            wanted[position] = true;
         }
         // In the order of the list, and each once.
-        wanted.sort_unstable();
-        wanted.dedup();
-        for position in wanted {
+        for position in (0..wanted.len()).filter(|&position| wanted[position]) {
             let (name, named) = self.names[position].clone();
             let value = match named {
                 Named::Node(id) => id,

@@ -99,9 +99,8 @@ pub enum PlaygroundError {
 fn watch_problem(error: &WatchError) -> String {
     let WatchError::Unknown { name, known } = error;
     let alike = |other: &str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
-    let mut some: Vec<&str> = known.iter().map(String::as_str).collect();
-    some.sort_by_key(|other: &&str| std::cmp::Reverse(alike(other)));
-    some.truncate(5);
+    let most = known.iter().map(|other| alike(other)).max().unwrap_or_default();
+    let some: Vec<&str> = known.iter().map(String::as_str).filter(|other| alike(other) == most).take(5).collect();
     format!("the network has no value called {name:?} to watch, but {} values such as {}", known.len(), some.join(", "))
 }
 

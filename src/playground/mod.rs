@@ -36,7 +36,7 @@ pub fn sampler_config(scheduler: &SchedulerConfig, kind: SamplerKind, steps: usi
 }
 
 /// What to generate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// One entry per image: its class, or none.
     pub classes: Vec<Option<usize>>,

@@ -1,8 +1,18 @@
 //! In which settings two runs differ, in words.
 
-use super::protocol::Request;
-use crate::diffusion::SamplerKind;
+use crate::diffusion::Convention;
 use crate::diffusion::walk::Rule;
+use crate::playground::Settings;
+use crate::web::plural;
+
+/// What a run is asked to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// What, and how.
+    pub settings: Settings,
+    /// From which noise.
+    pub seed: u64,
+}
 
 /// The settings in which a run differs from what is now asked for, as lists of words: the run's, and those of now. `None` if both
 /// make the same pictures.
@@ -19,26 +29,29 @@ pub fn changes(made: &Request, now: &Request, class_name: impl Fn(usize) -> Stri
 /// Every setting in words: those of two runs differ in the words if they differ in the setting. One that there is no word for is
 /// none to a run: there is nothing to guide towards without a class.
 fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 8] {
-    let count = of.classes.len();
-    let sampler = SamplerKind::from_name(&of.sampler).map(|kind| Rule::of(kind).title);
+    let Settings { classes, guidance, sampler } = &of.settings;
+    let count = classes.len();
+    let convention = match sampler.convention {
+        Convention::Paper => "the paper",
+        Convention::Diffusers => "diffusers",
+    };
     [
-        classes(of, class_name),
-        sampler.unwrap_or_default().to_owned(),
-        format!("{} step{}", of.steps, if of.steps == 1 { "" } else { "s" }),
-        format!("{} spacing as {}", of.spacing, if of.convention == "paper" { "the paper" } else { &of.convention }),
-        if of.classes.iter().any(Option::is_some) { format!("guidance {}", of.guidance) } else { String::new() },
-        format!("η = {}", of.eta),
+        asked_for(classes, class_name),
+        Rule::of(sampler.kind).title.to_owned(),
+        plural(sampler.steps, "step"),
+        format!("{} spacing as {convention}", sampler.spacing.name()),
+        if classes.iter().any(Option::is_some) { format!("guidance {guidance}") } else { String::new() },
+        format!("η = {}", sampler.eta),
         format!("seed {}", of.seed),
-        format!("{count} picture{}", if count == 1 { "" } else { "s" }),
+        plural(count, "picture"),
     ]
 }
 
 /// The classes asked for.
-fn classes(of: &Request, class_name: &impl Fn(usize) -> String) -> String {
-    let first = of.classes.first().copied().flatten();
-    match first {
+fn asked_for(classes: &[Option<usize>], class_name: &impl Fn(usize) -> String) -> String {
+    match classes.first().copied().flatten() {
         None => "no class".to_owned(),
-        Some(class) if of.classes.iter().all(|other| *other == first) => format!("class {}", class_name(class)),
+        Some(class) if classes.iter().all(|other| *other == Some(class)) => format!("class {}", class_name(class)),
         Some(_) => "each class in turn".to_owned(),
     }
 }
@@ -46,45 +59,38 @@ fn classes(of: &Request, class_name: &impl Fn(usize) -> String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diffusion::{SamplerConfig, SamplerKind, Spacing};
 
-    fn run() -> Request {
-        let text = |text: &str| text.to_owned();
-        Request {
-            classes: (0..10).map(Some).collect(),
-            guidance: 1.5,
-            sampler: text("ddim"),
-            steps: 15,
-            spacing: text("leading"),
-            convention: text("diffusers"),
-            eta: 0.0,
-            seed: 6,
-        }
+    /// A run of ten classes, changed.
+    fn run(change: impl Fn(&mut Request)) -> Request {
+        let sampler = SamplerConfig { kind: SamplerKind::Ddim, steps: 15, ..SamplerConfig::default() };
+        let settings = Settings { classes: (0..10).map(Some).collect(), guidance: 1.5, sampler };
+        let mut run = Request { settings, seed: 6 };
+        change(&mut run);
+        run
     }
 
     #[test]
     fn what_differs_is_named_and_nothing_else() {
-        let made = run();
+        let made = run(|_| {});
         let name = |class: usize| ["T-shirt", "Trouser", "Pullover"][class].to_owned();
         assert_eq!(changes(&made, &made, name), None);
-        let differ = |now: Request| changes(&made, &now, name).expect("a difference");
-        for (now, expected) in [
-            (Request { guidance: 3.0, ..run() }, ["guidance 1.5", "guidance 3"]),
-            (Request { seed: 7, steps: 1, ..run() }, ["15 steps, seed 6", "1 step, seed 7"]),
-            (Request { sampler: "dpmsolver++".to_owned(), ..run() }, ["DDIM", "DPM-Solver++"]),
-            (Request { eta: 0.5, ..run() }, ["η = 0", "η = 0.5"]),
-            // Whatever the slider says, a run without a class is not guided.
-            (
-                Request { classes: vec![None; 10], guidance: 1.0, ..run() },
-                ["each class in turn, guidance 1.5", "no class"],
-            ),
-            (Request { classes: vec![Some(2); 10], ..run() }, ["each class in turn", "class Pullover"]),
-            (Request { classes: (0..3).map(Some).collect(), ..run() }, ["10 pictures", "3 pictures"]),
-            (
-                Request { spacing: "trailing".to_owned(), convention: "paper".to_owned(), ..run() },
-                ["leading spacing as diffusers", "trailing spacing as the paper"],
-            ),
-        ] {
-            assert_eq!(differ(now), expected.map(str::to_owned));
-        }
+        let differ = |change: &dyn Fn(&mut Request), expected: [&str; 2]| {
+            let found = changes(&made, &run(change), name).expect("a difference");
+            assert_eq!(found, expected.map(str::to_owned));
+        };
+        differ(&|now| now.settings.guidance = 3.0, ["guidance 1.5", "guidance 3"]);
+        differ(&|now| (now.seed, now.settings.sampler.steps) = (7, 1), ["15 steps, seed 6", "1 step, seed 7"]);
+        differ(&|now| now.settings.sampler.kind = SamplerKind::DpmSolverPp2M, ["DDIM", "DPM-Solver++"]);
+        differ(&|now| now.settings.sampler.eta = 0.5, ["η = 0", "η = 0.5"]);
+        // Whatever the slider says, a run without a class is not guided.
+        let none = |now: &mut Request| (now.settings.classes, now.settings.guidance) = (vec![None; 10], 1.0);
+        differ(&none, ["each class in turn, guidance 1.5", "no class"]);
+        differ(&|now| now.settings.classes = vec![Some(2); 10], ["each class in turn", "class Pullover"]);
+        differ(&|now| now.settings.classes.truncate(3), ["10 pictures", "3 pictures"]);
+        let paper = |now: &mut Request| {
+            (now.settings.sampler.spacing, now.settings.sampler.convention) = (Spacing::Trailing, Convention::Paper);
+        };
+        differ(&paper, ["leading spacing as diffusers", "trailing spacing as the paper"]);
     }
 }

@@ -1,37 +1,43 @@
-//! The page: one program for the page itself and for its worker, which looks where it is running.
+//! The page: one program for the page itself and for its workers, which looks where it is running.
 //!
 //! | file | what |
 //! |---|---|
-//! | [`algorithm`] | what a run does, in six lines |
-//! | [`changes`] | in what two runs differ, in words |
-//! | [`state`] | every control, and the link that holds them |
-//! | [`models`] | which models there are |
-//! | [`protocol`] | what page and worker say to each other |
-//! | [`shares`] | a run shared out among several workers |
-//! | `wire` | how a message travels |
+//! | [`settings`], [`controls`], [`link`] | what can be set; its table; the link that holds it |
+//! | [`models`], [`model`] | which models there are; one of them |
+//! | [`app`] | every message, every effect, and the one place that hands messages round |
+//! | [`machine`] | the bar on top: the model and the engine |
+//! | [`noise`], [`generate`], [`check`] | the sections: `state` is plain data, `update` makes new state of a message, `view` shows it |
+//! | [`changes`], [`sheet`] | in what two runs differ, in words; numbers as pixels |
+//! | [`job`], [`messages`] | what is asked of a worker; how it travels |
+//! | [`pool`] | the workers: who computes what, and what happens when one is lost |
 //! | `worker` | the engine's side: a queue, a session |
-//! | `check` | the engine's side of "Check this machine" |
-//! | `page` | the visitor's side: the only place that knows the DOM |
+//! | `page` | the browser's side: elements, canvases, files, the address, workers |
 //!
-//! The first six know no browser and are tested natively.
+//! All but `worker`, `page` and the views know no browser and are tested natively. A message goes one way round: the browser's
+//! event, [`app::App::update`], the views, and the effects.
 
-pub mod algorithm;
+pub mod app;
 pub mod changes;
+pub mod check;
+pub mod controls;
+pub mod generate;
+pub mod job;
+pub mod link;
+pub mod machine;
+pub mod messages;
+pub mod model;
 pub mod models;
-pub mod protocol;
-pub mod shares;
-pub mod state;
+pub mod noise;
+pub mod pool;
+pub mod settings;
+pub mod sheet;
 
-#[cfg(target_arch = "wasm32")]
-mod check;
 #[cfg(target_arch = "wasm32")]
 mod page;
 #[cfg(target_arch = "wasm32")]
-mod wire;
-#[cfg(target_arch = "wasm32")]
 mod worker;
 
-/// Starts the page or the worker, whichever this is.
+/// Starts the page or a worker, whichever this is.
 #[cfg(target_arch = "wasm32")]
 pub fn main() {
     use wasm_bindgen::JsCast;
@@ -41,4 +47,13 @@ pub fn main() {
     } else if let Ok(scope) = global.dyn_into::<web_sys::DedicatedWorkerGlobalScope>() {
         worker::start(scope);
     }
+}
+
+/// A time for people: two digits are enough.
+fn milliseconds(ms: f64) -> String {
+    if ms < 10.0 { format!("{ms:.1}") } else { format!("{ms:.0}") }
+}
+
+fn plural(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

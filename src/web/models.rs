@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_list_that_ships_is_one() {
         let entries = parse(include_str!("../../weights/models.json")).expect("a list of models");
-        assert_eq!(entries[0].name, crate::web::state::State::default().model);
+        assert_eq!(entries[0].name, crate::web::settings::Settings::default().model);
     }
 
     #[test]

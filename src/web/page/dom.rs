@@ -43,19 +43,14 @@ pub fn set_shown(id: &str, shown: bool) {
     by_id::<HtmlElement>(id).set_hidden(!shown);
 }
 
-/// Gives the focus to the first element that a selector finds, if there is one.
-pub fn focus_on(selector: &str) {
-    let found = document().query_selector(selector).ok().flatten();
-    if let Some(element) = found.and_then(|found| found.dyn_into::<HtmlElement>().ok()) {
-        let _ = element.focus();
-    }
-}
-
 /// Enables or disables a control. A button that is off only says so, as browsers take the focus from one that is disabled: who
 /// has pressed it would stand at the top of the page.
 pub fn set_enabled(id: &str, enabled: bool) {
     let element: Element = by_id(id);
     let (name, value) = if element.tag_name() == "BUTTON" { ("aria-disabled", "true") } else { ("disabled", "") };
+    if element.has_attribute(name) != enabled {
+        return;
+    }
     // Removing or setting an attribute fails only for names that are none.
     let _ = if enabled { element.remove_attribute(name) } else { element.set_attribute(name, value) };
 }
@@ -80,6 +75,37 @@ pub fn set_variable(element: &HtmlElement, name: &str, value: &str) {
     let _ = element.style().set_property(name, value);
 }
 
+/// Sets a slider's or a number's value, if it is another.
+pub fn set_value(input: &HtmlInputElement, value: &str) {
+    if input.value() != value {
+        input.set_value(value);
+    }
+}
+
+/// Replaces the options of a select by these values and texts.
+pub fn set_options(select: &HtmlSelectElement, options: impl IntoIterator<Item = (String, String)>) {
+    select.set_text_content(None);
+    options.into_iter().for_each(|(value, text)| add_option(select, &value, &text));
+}
+
+/// Remembers what was shown last, so that only what is new is built.
+pub struct Last<T>(Option<T>);
+
+impl<T> Default for Last<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: PartialEq> Last<T> {
+    /// Whether this is something else than the last time.
+    pub fn differs(&mut self, now: T) -> bool {
+        let differs = self.0.as_ref() != Some(&now);
+        self.0 = Some(now);
+        differs
+    }
+}
+
 /// A new element.
 pub fn create<T: JsCast>(tag: &str) -> T {
     let element = document().create_element(tag).ok();
@@ -100,8 +126,7 @@ pub fn on_capture(target: &EventTarget, name: &str, f: impl FnMut(Event) + 'stat
     closure.forget();
 }
 
-/// Adds the option `value`, shown as `text`.
-pub fn add_option(select: &HtmlSelectElement, value: &str, text: &str) {
+fn add_option(select: &HtmlSelectElement, value: &str, text: &str) {
     let option: web_sys::HtmlOptionElement = create("option");
     option.set_value(value);
     option.set_text(text);

@@ -1,12 +1,12 @@
 //! A picture dropped anywhere on the page becomes x_0. A browser left alone would leave the page for it.
 
-use super::{Shared, dom, upload};
+use super::{Shared, dom, open_own};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DataTransfer, DragEvent, Event};
 
 /// Takes what is dropped.
-pub fn listen(app: &Shared) {
+pub fn listen(shared: &Shared) {
     let page = dom::document();
     dom::on(&page, "dragover", |event| {
         if files(&event).is_some() {
@@ -20,13 +20,13 @@ pub fn listen(app: &Shared) {
             dom::set_class("forward", "awaits", false);
         }
     });
-    let app = app.clone();
+    let shared = shared.clone();
     dom::on(&page, "drop", move |event| {
         dom::set_class("forward", "awaits", false);
         let Some(dropped) = files(&event) else { return };
         event.prevent_default();
         let file = dropped.files().and_then(|files| files.get(0));
-        file.into_iter().for_each(|file| spawn_local(upload(app.clone(), file)));
+        file.into_iter().for_each(|file| spawn_local(open_own(shared.clone(), file)));
     });
 }
 

@@ -1,23 +1,24 @@
 //! Keys and the wheel: Enter in a number generates, Escape stops, and the wheel scrolls the page, over a number as well.
 
-use super::{Shared, dom};
+use super::{Shared, chance, dispatch, dom};
+use crate::web::app::Message;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{Element, Event, HtmlInputElement, KeyboardEvent};
 
 /// Connects them.
-pub fn listen(app: &Shared) {
-    let page = app.clone();
+pub fn listen(shared: &Shared) {
+    let page = shared.clone();
     dom::on(&dom::document(), "keydown", move |event| {
         // Escape first leaves what is open inside the page or the browser: a list of choices, a word being written.
-        if key(&event) == Some("Escape".to_owned()) && page.borrow().running() {
-            page.borrow_mut().stop();
+        if key(&event) == Some("Escape".to_owned()) {
+            dispatch(&page, Message::Stop);
         }
     });
-    let page = app.clone();
+    let page = shared.clone();
     dom::on(&dom::by_id::<Element>("reverse"), "keydown", move |event| {
         if key(&event) == Some("Enter".to_owned()) && number_of(&event).is_some() {
-            page.borrow_mut().generate();
+            dispatch(&page, Message::Generate(chance()));
         }
     });
     dom::on_capture(&dom::document(), "wheel", |event| {

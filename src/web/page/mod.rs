@@ -1,70 +1,69 @@
-//! The visitor's side: the controls, what they do, and what the page says.
+//! The browser's side: events become messages, what the page is becomes elements, and effects are done. What happens on a
+//! message is decided in [`App::update`].
 
-mod algorithm;
-mod check;
-mod crew;
-mod dom;
+mod connection;
+mod controls;
+pub mod dom;
 mod drop;
-mod engine;
-mod forward;
 mod keys;
-mod link;
-mod model;
-mod paint;
+mod load_model;
+pub mod paint;
 mod picture;
-mod reverse;
 mod sight;
-mod switch;
 mod touch;
 
-use super::models::Entry;
-use super::state::{self, Class, Limits, Sampling, State, within};
-use crate::diffusion::walk::Rule;
-use crate::diffusion::{SamplerKind, Schedule};
-use crate::engine::Choice;
-use crate::tensor::Shape;
-use model::Model;
+use super::app::{App, Effect, FileId, Message};
+use super::messages::ToWorker;
+use super::pool::Order;
+use super::pool::crew::{Machine, WorkerId};
+use super::{check, generate, link, machine, noise};
+use connection::Connection;
+use js_sys::{Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Element, File, HtmlCanvasElement, HtmlInputElement, HtmlLabelElement};
+use web_sys::{Element, File};
 
 /// Milliseconds between a change and the new address, as browsers limit how often it may change.
 const ADDRESS_DELAY: i32 = 250;
 
-/// The page's state.
-struct App {
-    state: State,
-    /// The models that ship.
-    models: Vec<Entry>,
-    samples: picture::Samples,
-    /// The visitor's own picture, in case the next model wants it in another size.
-    own: Option<File>,
-    /// What the page shows and the workers work with. Until it is known, nothing is computed that hangs on it.
-    model: Option<Model>,
-    /// The model that is being fetched.
-    loading: Option<String>,
-    /// The model that could not be.
-    missing: Option<String>,
-    /// What a link asks for with the model that is coming, and what is wrong with it.
-    expected: Option<State>,
-    problems: Vec<String>,
-    /// What the last model's settings became with this one.
-    moved: Vec<String>,
-    /// `[1, H, W, C]` of the pictures.
-    shape: Shape,
-    forward: forward::Forward,
-    run: Option<reverse::Run>,
-    engine: engine::EngineSide,
-    check: check::Check,
-    /// The status line tells of an error.
-    failed: bool,
+/// The page, and what of it only the browser can hold.
+pub struct Page {
+    app: App,
+    views: Views,
+    workers: Vec<(WorkerId, Connection)>,
+    /// The safetensors files of models by name: of the one at hand, as long as it is, for as many workers as may come. They lie in
+    /// the browser's memory and not the program's.
+    weights: Vec<(String, Uint8Array)>,
+    files: Vec<(FileId, File)>,
+    last_file: FileId,
     address_timer: Option<i32>,
 }
 
-type Shared = Rc<RefCell<App>>;
+type Shared = Rc<RefCell<Page>>;
+
+/// What each section has built.
+#[derive(Default)]
+struct Views {
+    machine: machine::view::View,
+    noise: noise::view::View,
+    generate: generate::view::View,
+    check: check::view::View,
+}
+
+impl Views {
+    fn show(&mut self, app: &App) {
+        self.machine.show(app);
+        self.noise.show(app);
+        self.generate.show(app);
+        self.check.show(app);
+        controls::show(app);
+        dom::set_text("status", &app.common.status.text);
+        dom::set_class("status", "failed", app.common.status.failed);
+    }
+}
 
 /// Brings the page to life.
 pub fn start() {
@@ -72,179 +71,124 @@ pub fn start() {
         web_sys::console::error_1(&info.to_string().into());
         dom::set_text("status", &format!("Error: the page's program has a fault; please reload the page. ({info})"));
     }));
-    let samples = picture::Samples::digits();
-    let shape = samples.shape;
-    let app = Rc::new(RefCell::new(App {
-        state: State::default(),
-        models: Vec::new(),
-        samples,
-        own: None,
-        model: None,
-        loading: None,
-        missing: None,
-        expected: None,
-        problems: Vec::new(),
-        moved: Vec::new(),
-        shape,
-        forward: forward::Forward::default(),
-        run: None,
-        engine: engine::EngineSide::default(),
-        check: check::Check::default(),
-        failed: false,
+    let page = Rc::new(RefCell::new(Page {
+        app: App::new(this_machine()),
+        views: Views::default(),
+        workers: Vec::new(),
+        weights: Vec::new(),
+        files: Vec::new(),
+        last_file: 0,
         address_timer: None,
     }));
-    {
-        let mut page = app.borrow_mut();
-        page.fill_classes();
-        page.status("Loading the network …");
-        page.read_address();
-    }
-    listen(&app);
-    keys::listen(&app);
-    drop::listen(&app);
+    controls::listen(&page);
+    listen(&page);
+    keys::listen(&page);
+    drop::listen(&page);
     touch::guard_sliders();
     sight::follow();
-    engine::choose(&app);
-    spawn_local(switch::begin(app));
+    let (hash, memory) = address();
+    dispatch(&page, Message::Begin(hash, memory));
 }
 
-/// Connects every control.
-fn listen(app: &Shared) {
+/// Takes in what has happened, shows it, and does what follows.
+fn dispatch(page: &Shared, message: Message) {
+    let effects = {
+        let Page { app, views, .. } = &mut *page.borrow_mut();
+        let effects = app.update(message, dom::now());
+        views.show(app);
+        effects
+    };
+    effects.into_iter().for_each(|effect| perform(page, effect));
+}
+
+/// Connects what is no control of a setting.
+fn listen(page: &Shared) {
     let on = |id: &str, name: &str, act: fn(&Shared)| {
-        let (app, element) = (app.clone(), dom::by_id::<Element>(id));
+        let (page, element) = (page.clone(), dom::by_id::<Element>(id));
         dom::on(&element.clone(), name, move |_| {
             if !dom::is_off(&element) {
-                act(&app);
+                act(&page);
             }
         });
     };
-    on("t", "input", |app| {
-        let mut page = app.borrow_mut();
-        page.state.t = (dom::input("t").value_as_number() as usize).min(page.limits().timesteps);
-        page.renew_x_t();
-        page.changed(app);
-    });
-    on("thumbs", "change", |app| {
-        let mut page = app.borrow_mut();
-        page.state.picture = checked_thumb();
-        dom::set_text("upload-error", "");
-        page.renew_picture();
-        page.renew_noise();
-        page.changed(app);
-    });
-    on("upload", "change", |app| {
+    on("upload", "change", |page| {
         let chooser = dom::input("upload");
         let file = chooser.files().and_then(|files| files.get(0));
         // So that the same file can be chosen again.
         chooser.set_value("");
-        file.into_iter().for_each(|file| spawn_local(upload(app.clone(), file)));
+        file.into_iter().for_each(|file| spawn_local(open_own(page.clone(), file)));
     });
-    on("noise", "input", |app| {
-        let mut page = app.borrow_mut();
-        if page.read_controls() {
-            page.renew_noise();
-            page.changed(app);
-        }
+    on("retry", "click", |page| dispatch(page, Message::Retry));
+    on("generate", "click", |page| dispatch(page, Message::Generate(chance())));
+    on("dice", "click", |page| dispatch(page, Message::Dice(chance())));
+    on("stop", "click", |page| dispatch(page, Message::Stop));
+    on("step", "input", |page| {
+        let at = dom::input("step").value_as_number().max(0.0) as usize;
+        dispatch(page, Message::Scrub(at));
     });
-    // Who types a seed means this one.
-    on("seed", "input", |app| app.borrow_mut().keep_seed(true));
-    on("lock", "change", |app| {
-        let mut page = app.borrow_mut();
-        page.keep_seed(dom::input("lock").checked());
-        page.changed(app);
+    on("film-of", "change", |page| {
+        let of = dom::select("film-of").selected_index().max(0) as usize;
+        dispatch(page, Message::FilmOf(of));
     });
-    for id in ["class", "sampler", "steps", "seed", "count", "eta", "guidance"] {
-        on(id, "input", |app| {
-            let mut page = app.borrow_mut();
-            if page.read_controls() {
-                page.preview_noise();
-                page.changed(app);
-            }
-        });
-    }
-    on("engine", "change", |app| {
-        let mut page = app.borrow_mut();
-        page.state.engine = dom::select("engine").value().parse().unwrap_or(Choice::Auto);
-        page.failed = false;
-        page.changed(app);
-        drop(page);
-        engine::choose(app);
+    on("check-start", "click", |page| {
+        dispatch(page, Message::StartCheck(dom::window().navigator().user_agent().unwrap_or_default()));
     });
-    on("model", "change", |app| {
-        let name = dom::select("model").value();
-        spawn_local(switch::load(app.clone(), name));
+    on("check-end", "click", |page| dispatch(page, Message::EndCheck));
+    on("copy", "click", |page| {
+        page.borrow_mut().write_address();
+        spawn_local(copy_link(page.clone()));
     });
-    on("retry", "click", |app| spawn_local(switch::retry(app.clone())));
-    on("generate", "click", |app| app.borrow_mut().generate());
-    on("dice", "click", |app| {
-        let mut page = app.borrow_mut();
-        if page.read_controls() {
-            page.throw_dice();
-            page.preview_noise();
-            page.changed(app);
-        }
-    });
-    on("stop", "click", |app| app.borrow_mut().stop());
-    on("step", "input", |app| app.borrow().scrub());
-    on("film-of", "change", |app| app.borrow().renew_run_film());
-    on("check-start", "click", check::start);
-    on("check-end", "click", |app| app.borrow_mut().end_check());
-    on("copy", "click", |app| {
-        app.borrow_mut().write_address();
-        spawn_local(copy_link(app.clone()));
-    });
-    let other = app.clone();
+    let followed = page.clone();
     dom::on(&dom::window(), "hashchange", move |_| {
-        let mut page = other.borrow_mut();
-        let before = page.state.engine;
-        let name = page.read_address();
-        let engine = page.state.engine;
-        let present = page.has_weights() && page.model.as_ref().is_some_and(|present| present.entry.name == name);
-        let coming = page.loading.as_ref() == Some(&name);
-        if present && page.loading.is_some() {
-            page.cancel_loading();
-        }
-        drop(page);
-        if engine != before {
-            engine::choose(&other);
-        }
-        if !present && !coming {
-            spawn_local(switch::load(other.clone(), name));
-        }
+        let (hash, memory) = address();
+        dispatch(&followed, Message::Address(hash, memory));
     });
 }
 
-fn checked_thumb() -> Option<usize> {
-    let checked = dom::document().query_selector("#thumbs input:checked").ok().flatten()?;
-    checked.dyn_into::<HtmlInputElement>().ok()?.value().parse().ok()
+/// What the browser says of the machine.
+fn this_machine() -> Machine {
+    let navigator = dom::window().navigator();
+    let gigabytes = Reflect::get(&navigator, &"deviceMemory".into()).ok().and_then(|gigabytes| gigabytes.as_f64());
+    let memory = gigabytes.map_or(Machine::default().memory, |gigabytes| 1e9 * gigabytes);
+    Machine { cores: navigator.hardware_concurrency().max(1.0) as usize, memory }
 }
 
-/// Takes the visitor's own picture for x_0.
-async fn upload(app: Shared, file: File) {
-    let shape = app.borrow().shape;
+/// A number by chance, or why there is none.
+fn chance() -> Result<u32, String> {
+    getrandom::u32().map_err(|error| error.to_string())
+}
+
+/// The address from `#` on, and the word that the page has left beside it.
+fn address() -> (String, Option<u32>) {
+    let window = dom::window();
+    let left = window.history().and_then(|history| history.state()).ok().and_then(|state| state.as_f64());
+    (window.location().hash().unwrap_or_default(), left.map(|left| left as u32))
+}
+
+/// Takes a file of the visitor's for x_0.
+async fn open_own(page: Shared, file: File) {
+    let id = {
+        let mut page = page.borrow_mut();
+        page.last_file += 1;
+        page.last_file
+    };
+    page.borrow_mut().files.push((id, file));
+    let shape = page.borrow().app.common.shape;
+    open(page, id, shape).await;
+}
+
+async fn open(page: Shared, id: FileId, shape: crate::tensor::Shape) {
+    let file = page.borrow().files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.clone());
+    let Some(file) = file else { return };
     let opened = picture::open(&file, shape).await;
-    let mut page = app.borrow_mut();
-    match opened {
-        Ok(x_0) if page.shape == shape => {
-            dom::set_text("upload-error", "");
-            page.state.picture = None;
-            page.forward.x_0 = x_0;
-            page.show_controls();
-            page.renew_picture();
-            page.renew_noise();
-            page.status(&format!("“{}” is x₀ now; it has not left your machine.", file.name()));
-            page.own = Some(file);
-            page.changed(&app);
-        }
-        Ok(_) => page.error("the model has changed meanwhile: please choose the picture again"),
-        Err(message) => {
-            dom::set_text("upload-error", &message);
-            page.error(&message);
-        }
-    }
+    dispatch(&page, Message::Own(id, file.name(), shape, opened));
+    // Of those that are opened the last is kept, and those that are still being opened.
+    let mut page = page.borrow_mut();
+    let own = page.app.noise.own;
+    page.files.retain(|(other, _)| own == Some(*other) || *other > id);
 }
 
-async fn copy_link(app: Shared) {
+async fn copy_link(page: Shared) {
     let (link, clipboard) = (dom::window().location().href(), dom::window().navigator().clipboard());
     // Browsers keep the clipboard from pages that did not come over https.
     let copied = match link {
@@ -253,256 +197,88 @@ async fn copy_link(app: Shared) {
         }
         _ => false,
     };
-    let text = if copied {
-        "The link is copied."
-    } else {
-        "The link is in the address bar; the browser did not let it be copied."
-    };
-    let mut page = app.borrow_mut();
-    let of = if page.changes().is_some() {
-        " It holds the settings as they are now, not those of the pictures shown."
-    } else {
-        ""
-    };
-    page.status(&format!("{text}{of}"));
+    dispatch(&page, Message::Copied(copied));
 }
 
-impl App {
-    /// β and ᾱ of the model, once it is known.
-    fn schedule(&self) -> Option<&Schedule> {
-        self.model.as_ref().map(|model| &model.schedule)
-    }
-
-    /// Whether the model is there as a whole.
-    fn has_weights(&self) -> bool {
-        self.model.as_ref().is_some_and(|model| model.weights.is_some())
-    }
-
-    /// What the model allows; what the digits allow until it is known.
-    fn limits(&self) -> Limits {
-        let pictures = self.samples.count();
-        let default = Limits { timesteps: 1000, classes: 10, none: true, pictures };
-        self.model.as_ref().map_or(default, |model| model.limits(pictures))
-    }
-
-    fn class_name(&self, class: usize) -> String {
-        self.model.as_ref().map_or_else(|| class.to_string(), |model| model.class_name(class))
-    }
-
-    /// Writes the status line.
-    fn status(&mut self, text: &str) {
-        self.failed = false;
-        dom::set_text("status", text);
-        dom::set_class("status", "failed", false);
-    }
-
-    /// Writes an error into the status line.
-    fn error(&mut self, message: &str) {
-        self.failed = true;
-        dom::set_text("status", &format!("Error: {}.", message.trim_end_matches('.')));
-        dom::set_class("status", "failed", true);
-    }
-
-    /// One choice per sample.
-    fn build_thumbs(&self) {
-        let thumbs: Element = dom::by_id("thumbs");
-        let old = thumbs.get_elements_by_tag_name("label");
-        while let Some(label) = old.item(0) {
-            label.remove();
-        }
-        for i in 0..self.samples.count() {
-            let label: HtmlLabelElement = dom::create("label");
-            let input: HtmlInputElement = dom::create("input");
-            input.set_type("radio");
-            input.set_name("picture");
-            input.set_value(&i.to_string());
-            dom::set_attribute(&input, "aria-label", self.samples.name(i));
-            let canvas: HtmlCanvasElement = dom::create("canvas");
-            dom::set_attribute(&canvas, "aria-hidden", "true");
-            paint::sheet(&canvas, &[self.samples.pixels(i)], self.samples.shape, 1);
-            let _ = label.append_child(&input).and_then(|_| label.append_child(&canvas));
-            let _ = thumbs.append_child(&label);
-        }
-    }
-
-    /// The model's classes as choices.
-    fn fill_classes(&self) {
-        let (limits, select) = (self.limits(), dom::select("class"));
-        select.set_text_content(None);
-        if limits.classes == 0 {
-            dom::add_option(&select, "each", "this model has none");
-            return;
-        }
-        dom::add_option(&select, "each", "each in turn");
-        (0..limits.classes).for_each(|class| dom::add_option(&select, &class.to_string(), &self.class_name(class)));
-        if limits.none {
-            dom::add_option(&select, "none", "none");
-        }
-    }
-
-    /// Takes the state from the address; what is for another model than the present one waits for it. Returns the model's name.
-    fn read_address(&mut self) -> String {
-        let hash = dom::window().location().hash().unwrap_or_default();
-        let (mut state, mut problems) = State::parse(&hash);
-        // Where this page has written the address itself, it has left a word on what stands in it.
-        let memory = dom::window().history().and_then(|history| history.state()).ok().and_then(|state| state.as_f64());
-        if let Some(memory) = memory {
-            state.recall(memory as u32);
-        }
-        if !self.models.is_empty() && !self.models.iter().any(|entry| entry.name == state.model) {
-            let (text, present) = self.unknown_model(&state.model);
-            problems.push(text);
-            state.model = present;
-        }
-        // A link that names no picture leaves the visitor's own where it is.
-        if self.state.picture.is_none() && !hash.contains("picture=") {
-            state.picture = None;
-        }
-        let name = state.model.clone();
-        match &self.model {
-            Some(present) if present.entry.name != name => {
-                (self.expected, self.problems) = (Some(state), problems);
-                return name;
+/// Does what only the browser can do.
+fn perform(page: &Shared, effect: Effect) {
+    match effect {
+        Effect::Pool(order) => obey(page, order),
+        Effect::FetchList => spawn_local(load_model::list(page.clone())),
+        Effect::Fetch(entry) => spawn_local(load_model::fetch(page.clone(), entry)),
+        Effect::OpenOwn(id, shape) => spawn_local(open(page.clone(), id, shape)),
+        Effect::WriteAddress { now: true } => page.borrow_mut().write_address(),
+        Effect::WriteAddress { now: false } => {
+            if page.borrow().address_timer.is_some() {
+                return;
             }
-            Some(present) => {
-                state.follow(&present.sampling());
-                problems.extend(state.fit(self.limits()));
-            }
-            None => self.problems.clone_from(&problems),
+            let later = page.clone();
+            let write = Closure::once_into_js(move || later.borrow_mut().write_address());
+            let write = write.unchecked_ref();
+            let timer = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(write, ADDRESS_DELAY);
+            page.borrow_mut().address_timer = timer.ok();
         }
-        self.state = state;
-        self.show_state();
-        if !problems.is_empty() {
-            self.error(&problems.join("; "));
+        Effect::Focus(id) => drop(dom::by_id::<web_sys::HtmlElement>(id).focus()),
+    }
+}
+
+/// Does something with a worker. What cannot be done is its end.
+fn obey(page: &Shared, order: Order) {
+    let (worker, done) = match order {
+        Order::Start(worker) => {
+            let weak = Rc::downgrade(page);
+            let started = Connection::start(Rc::new(move |said| {
+                let Some(page) = weak.upgrade() else { return };
+                dispatch(
+                    &page,
+                    match said {
+                        Ok((message, tensors)) => Message::Worker(worker, message, tensors),
+                        Err(why) => Message::WorkerGone(worker, why),
+                    },
+                );
+            }));
+            (worker, started.map(|connection| page.borrow_mut().workers.push((worker, connection))))
         }
-        name
-    }
-
-    /// Whether Generate begins with the same seed every time.
-    fn keep_seed(&mut self, keep: bool) {
-        self.state.keep_seed = keep;
-        dom::input("lock").set_checked(keep);
-    }
-
-    /// Everything that depends on the state, anew.
-    fn show_state(&mut self) {
-        self.show_controls();
-        self.renew_picture();
-        self.renew_noise();
-        self.preview_noise();
-    }
-
-    /// The controls as the state has them.
-    fn show_controls(&self) {
-        let state = &self.state;
-        for (id, value) in [
-            ("t", state.t.to_string()),
-            ("noise", state.noise.to_string()),
-            ("steps", state.sampling.steps.to_string()),
-            ("seed", state.seed.to_string()),
-            ("count", state.count.to_string()),
-            ("eta", state.sampling.eta.to_string()),
-            ("guidance", state.sampling.guidance.to_string()),
-        ] {
-            let input = dom::input(id);
-            input.set_value(&value);
-            let _ = input.remove_attribute("aria-invalid");
+        Order::Open(worker, engine) => {
+            let page = page.borrow();
+            let weights = page.weights.iter().find(|(name, _)| *name == page.app.common.settings.model);
+            let (Some(model), Some((_, weights))) = (&page.app.common.model, weights) else { return };
+            let (config, scheduler) = (model.config_text.clone(), model.scheduler_text.clone());
+            let file = weights.slice(0, weights.length());
+            let message = ToWorker::Open { engine, config, scheduler };
+            (worker, page.send(worker, &message, &[], Some(file)))
         }
-        let class = match state.class {
-            Class::None if self.limits().classes == 0 => "each".to_owned(),
-            class => class.to_string(),
-        };
-        dom::select("class").set_value(&class);
-        dom::select("model").set_value(&state.model);
-        dom::select("sampler").set_value(state.sampling.sampler.name());
-        dom::input("lock").set_checked(state.keep_seed);
-        dom::select("engine").set_value(state.engine.name());
-        let thumbs = dom::by_id::<Element>("thumbs").get_elements_by_tag_name("input");
-        for i in 0..thumbs.length() {
-            if let Some(thumb) = thumbs.item(i).and_then(|thumb| thumb.dyn_into::<HtmlInputElement>().ok()) {
-                thumb.set_checked(state.picture == Some(i as usize));
-            }
+        Order::Send(worker, message, tensors) => (worker, page.borrow().send(worker, &message, &tensors, None)),
+        Order::End(worker) => {
+            let workers = &mut page.borrow_mut().workers;
+            let at = workers.iter().position(|(other, _)| *other == worker);
+            let ended = at.map(|at| workers.swap_remove(at));
+            // It may be the one whose message is being handled: let that end first.
+            return spawn_local(async move { std::mem::drop(ended) });
         }
-        self.explain();
+    };
+    if let Err(why) = done {
+        dispatch(page, Message::WorkerGone(worker, why));
     }
+}
 
-    /// What follows from the controls without any computing.
-    fn explain(&self) {
-        let state = &self.state;
-        self.show_algorithm();
-        self.mark_old();
-        dom::set_enabled("eta", Rule::of(state.sampling.sampler).allows.eta);
-        let limits = self.limits();
-        dom::set_enabled("class", limits.classes > 0);
-        let guides = limits.classes > 0 && limits.none;
-        dom::set_enabled("guidance", guides);
-        dom::set_text("guidance-value", &format!("{:.1}", state.sampling.guidance));
-        let meaning = match state.sampling.guidance {
-            _ if !guides => "this model cannot be guided",
-            _ if state.class == Class::None => "no class is asked for; one evaluation a step",
-            0.0 => "the class is not looked at",
-            w if w < 1.0 => "the class counts for less than it was trained to",
-            1.0 => "the class as trained; one evaluation a step",
-            _ => "the class is exaggerated; two evaluations a step",
-        };
-        dom::set_text("guidance-meaning", meaning);
-    }
-
-    /// Takes the state from the controls. What a control cannot mean is marked, said in the status line, and not taken.
-    fn read_controls(&mut self) -> bool {
-        let last = self.limits().timesteps;
-        let mut problems = Vec::new();
-        let suggested = self.model.as_ref().map_or(Sampling::USUAL, Model::sampling);
-        let state = &mut self.state;
-        let mut how = state.sampling;
-        let mut read = |id: &str, result: Result<(), String>| {
-            let input = dom::input(id);
-            dom::set_attribute(&input, "aria-invalid", if result.is_err() { "true" } else { "false" });
-            problems.extend(result.err());
-        };
-        let text = |id: &str| dom::input(id).value();
-        let mut take_seed = |id: &str, name: &str, to: &mut u64| {
-            read(id, within(name, &text(id), state::SEEDS).map(|value| *to = value));
-        };
-        take_seed("noise", "Noise seed", &mut state.noise);
-        take_seed("seed", "Seed", &mut state.seed);
-        read("steps", within("Steps", &text("steps"), 1..=last).map(|value| how.steps = value));
-        read("count", within("Count", &text("count"), state::COUNTS).map(|value| state.count = value));
-        read("eta", within("η", &text("eta"), state::ETA).map(|value| how.eta = value));
-        read("guidance", within("Guidance", &text("guidance"), state::GUIDANCE).map(|value| how.guidance = value));
-        how.sampler = SamplerKind::from_name(&dom::select("sampler").value()).unwrap_or(SamplerKind::Ddim);
-        state.choose(how, &suggested);
-        state.class = match dom::select("class").value().as_str() {
-            "none" => Class::None,
-            class => class.parse().map_or(Class::Each, Class::One),
-        };
-        if problems.is_empty() {
-            if self.failed && !self.running() {
-                self.status("Ready.");
-            }
-            self.explain();
-            return true;
-        }
-        self.error(&problems.join("; "));
-        false
-    }
-
-    /// The address follows a change a moment later.
-    fn changed(&mut self, app: &Shared) {
-        if self.address_timer.is_some() {
-            return;
-        }
-        let app = app.clone();
-        let write = Closure::once_into_js(move || app.borrow_mut().write_address());
-        let window = dom::window();
-        let timer = window.set_timeout_with_callback_and_timeout_and_arguments_0(write.unchecked_ref(), ADDRESS_DELAY);
-        self.address_timer = timer.ok();
+impl Page {
+    fn send(
+        &self,
+        worker: WorkerId,
+        message: &ToWorker,
+        tensors: &[super::job::Tensor],
+        file: Option<Uint8Array>,
+    ) -> Result<(), String> {
+        let connection = self.workers.iter().find(|(other, _)| *other == worker);
+        connection.map_or(Ok(()), |(_, connection)| connection.send(message, tensors, file))
     }
 
     fn write_address(&mut self) {
         self.address_timer = None;
         let Ok(history) = dom::window().history() else { return };
+        let settings = &self.app.common.settings;
         // Too many changes at once are refused; the next one will do.
-        let _ = history.replace_state_with_url(&self.state.memory().into(), "", Some(&self.state.hash()));
+        let _ = history.replace_state_with_url(&settings.memory().into(), "", Some(&link::write(settings)));
     }
 }

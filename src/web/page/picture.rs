@@ -1,17 +1,15 @@
-//! Pictures for x_0: ten digits of MNIST's test set, a model's own samples, and whatever the visitor brings.
+//! Pictures for x_0 that the browser decodes: a model's own samples, and whatever the visitor brings.
 
 use super::{dom, paint};
 use crate::data::fit::{self, Part, Pixels};
-use crate::data::idx::parse_images;
 use crate::data::whole::{self, Flaw};
 use crate::tensor::Shape;
+use crate::web::model::Samples;
 use crate::web::models::Entry;
 use js_sys::Uint8Array;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, HtmlCanvasElement, HtmlImageElement, Url};
 
-/// MNIST's own file format; see the README beside the file.
-const SAMPLES: &[u8] = include_bytes!("../../../web/samples/digits-idx3-ubyte");
 /// Where the samples of other models lie.
 const FOLDER: &str = "samples/";
 /// Sample pictures have at most this many pixels across.
@@ -20,69 +18,31 @@ const LARGEST_SAMPLE: usize = 1024;
 const CANVAS: usize = 4096;
 /// Bytes of the largest file that is read.
 const LARGEST: f64 = 100e6;
-/// Sample pictures, all of one size.
-pub struct Samples {
-    bytes: Vec<u8>,
-    /// `[1, H, W, C]`, one channel or three.
-    pub shape: Shape,
-    /// What each of them shows.
-    names: Vec<String>,
-}
 
-impl Samples {
-    /// The digits, which are part of the program.
-    pub fn digits() -> Self {
-        // It is a file of MNIST; an error could only be described, which takes code that nothing else here needs.
-        let (bytes, [n, h, w]) = parse_images(SAMPLES, "digits-idx3-ubyte").unwrap_or_default();
-        Self { bytes, shape: Shape::new(1, h, w, 1), names: (0..n).map(|i| format!("Digit {i}")).collect() }
+/// The sample pictures of a model: one row of square pictures. The digits, where it has none.
+///
+/// # Errors
+/// One sentence, if they are not there or no such row.
+pub async fn samples(entry: &Entry) -> Result<Samples, String> {
+    if entry.pictures.is_empty() {
+        return Ok(Samples::digits());
     }
-
-    /// A model's own: one row of square pictures. The digits, where it has none.
-    ///
-    /// # Errors
-    /// One sentence, if they are not there or no such row.
-    pub async fn of(entry: &Entry) -> Result<Self, String> {
-        if entry.pictures.is_empty() {
-            return Ok(Self::digits());
-        }
-        let address = format!("{FOLDER}{}.png", entry.name);
-        let unusable = || format!("{address} does not hold {} square pictures in a row", entry.pictures.len());
-        let image = HtmlImageElement::new().map_err(|_| unusable())?;
-        image.set_src(&address);
-        JsFuture::from(image.decode()).await.map_err(|_| unusable())?;
-        let (n, side) = (entry.pictures.len(), image.natural_height() as usize);
-        if side == 0 || side > LARGEST_SAMPLE || image.natural_width() as usize != n * side {
-            return Err(unusable());
-        }
-        let mut bytes = Vec::with_capacity(n * side * side * 3);
-        for i in 0..n {
-            let part = Part { top: 0, left: i * side, height: side, width: side };
-            let (rgba, size) = pixels_of(&image, part).ok_or_else(unusable)?;
-            bytes.extend(fit::fit(&Pixels::new(&rgba, size, 4).ok_or_else(unusable)?, [side; 2], 3));
-        }
-        Ok(Self { bytes, shape: Shape::new(1, side, side, 3), names: entry.pictures.clone() })
+    let address = format!("{FOLDER}{}.png", entry.name);
+    let unusable = || format!("{address} does not hold {} square pictures in a row", entry.pictures.len());
+    let image = HtmlImageElement::new().map_err(|_| unusable())?;
+    image.set_src(&address);
+    JsFuture::from(image.decode()).await.map_err(|_| unusable())?;
+    let (n, side) = (entry.pictures.len(), image.natural_height() as usize);
+    if side == 0 || side > LARGEST_SAMPLE || image.natural_width() as usize != n * side {
+        return Err(unusable());
     }
-
-    /// Their number.
-    pub fn count(&self) -> usize {
-        self.names.len()
+    let mut bytes = Vec::with_capacity(n * side * side * 3);
+    for i in 0..n {
+        let part = Part { top: 0, left: i * side, height: side, width: side };
+        let (rgba, size) = pixels_of(&image, part).ok_or_else(unusable)?;
+        bytes.extend(fit::fit(&Pixels::new(&rgba, size, 4).ok_or_else(unusable)?, [side; 2], 3));
     }
-
-    /// What one of them shows.
-    pub fn name(&self, i: usize) -> &str {
-        &self.names[i]
-    }
-
-    /// One of them.
-    pub fn pixels(&self, i: usize) -> &[u8] {
-        &self.bytes[i * self.shape.len()..][..self.shape.len()]
-    }
-
-    /// One of them as a model's x_0, `[1, H, W, C]` in [−1, 1], fitted as training fits a picture.
-    pub fn x_0(&self, i: usize, shape: Shape) -> Vec<f32> {
-        let picture = Pixels::new(self.pixels(i), [self.shape.h(), self.shape.w()], self.shape.c());
-        picture.map_or_else(Vec::new, |picture| fit::x_0(&picture, [shape.h(), shape.w()], shape.c()))
-    }
+    Ok(Samples::new(bytes, Shape::new(1, side, side, 3), entry.pictures.clone()))
 }
 
 /// The middle of a picture file as x_0, `[1, H, W, C]` in [−1, 1], as training makes it of the same file (see [`fit`]).

@@ -1,7 +1,9 @@
-//! A run shared out among workers: who computes which images, and the whole put together again from what they send.
+//! A walk shared out among several workers: who computes which images, and the whole put together again from what they send.
 //!
 //! Workers do not wait for each other. A step is shown once the last of them has sent it.
 
+use crate::tensor::Shape;
+use crate::web::job::Tensor;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -11,8 +13,9 @@ pub fn split(images: usize, workers: usize) -> Vec<Range<usize>> {
     (0..workers).map(|i| i * images / workers..(i + 1) * images / workers).collect()
 }
 
-/// A run in progress, as its workers report it.
-pub struct Shares {
+/// A walk in progress, as its workers report it.
+#[derive(Debug)]
+pub struct Gather {
     shares: Vec<Share>,
     /// Steps put together.
     step: usize,
@@ -21,6 +24,7 @@ pub struct Shares {
 }
 
 /// What one worker does.
+#[derive(Debug)]
 struct Share {
     images: usize,
     /// Steps it has sent, and images of the next one.
@@ -34,9 +38,10 @@ struct Share {
 }
 
 /// A worker's images after a step.
+#[derive(Debug)]
 struct Part {
     timestep: usize,
-    x: Vec<f32>,
+    tensors: Vec<Tensor>,
     /// Of the worker's steps up to this one.
     milliseconds: f64,
 }
@@ -50,12 +55,12 @@ pub struct Whole {
     pub timestep: usize,
     /// By how much it has moved the time of the slowest worker.
     pub milliseconds: f64,
-    /// `[N, H, W, C]`.
-    pub x: Vec<f32>,
+    /// `[N, …]` each, of all images.
+    pub tensors: Vec<Tensor>,
 }
 
-impl Shares {
-    /// A run whose images are shared out like this, after so many steps.
+impl Gather {
+    /// A walk whose images are shared out like this, after so many steps.
     pub fn new(ranges: &[Range<usize>], after: usize) -> Self {
         let share = |range: &Range<usize>| Share {
             images: range.len(),
@@ -80,11 +85,18 @@ impl Shares {
     }
 
     /// A worker has sent a step. Answers with the step of all images, if this was what it waited for.
-    pub fn frame(&mut self, worker: usize, step: usize, timestep: usize, ms: f64, x: Vec<f32>) -> Option<Whole> {
+    pub fn frame(
+        &mut self,
+        worker: usize,
+        step: usize,
+        timestep: usize,
+        ms: f64,
+        tensors: Vec<Tensor>,
+    ) -> Option<Whole> {
         let share = self.shares.get_mut(worker)?;
         (share.step, share.done) = (step, 0);
         share.milliseconds += ms;
-        share.waiting.push_back(Part { timestep, x, milliseconds: share.milliseconds });
+        share.waiting.push_back(Part { timestep, tensors, milliseconds: share.milliseconds });
         if self.shares.iter().any(|share| share.waiting.is_empty()) {
             return None;
         }
@@ -93,7 +105,7 @@ impl Shares {
         let slowest = parts.iter().fold(0.0, |most: f64, part| most.max(part.milliseconds));
         let milliseconds = slowest - std::mem::replace(&mut self.milliseconds, slowest);
         let timestep = parts[0].timestep;
-        Some(Whole { step: self.step, timestep, milliseconds, x: parts.into_iter().flat_map(|part| part.x).collect() })
+        Some(Whole { step: self.step, timestep, milliseconds, tensors: join(parts) })
     }
 
     /// A worker has sent its last step; whether all have.
@@ -105,9 +117,31 @@ impl Shares {
     }
 }
 
+/// The tensors of all workers, those of a name one after the other.
+fn join(parts: Vec<Part>) -> Vec<Tensor> {
+    let mut all: Vec<Tensor> = Vec::new();
+    for tensor in parts.into_iter().flat_map(|part| part.tensors) {
+        match all.iter_mut().find(|whole| whole.name == tensor.name) {
+            Some(whole) => {
+                let Shape([n, h, w, c]) = whole.shape;
+                whole.shape = Shape([n + tensor.shape.n(), h, w, c]);
+                whole.values.extend(tensor.values);
+            }
+            None => all.push(tensor),
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// x and x̂_0 of as many images as there are values.
+    fn images(x: &[f32]) -> Vec<Tensor> {
+        let shape = Shape::new(x.len(), 1, 1, 1);
+        vec![Tensor::new("x", shape, x.to_vec()), Tensor::new("x0", shape, x.iter().map(|x| -x).collect())]
+    }
 
     #[test]
     fn every_image_has_one_worker_and_nobody_has_two_more_than_another() {
@@ -125,15 +159,15 @@ mod tests {
 
     #[test]
     fn steps_are_put_together_in_the_order_of_images_whoever_is_first() {
-        let mut shares = Shares::new(&split(3, 2), 0);
+        let mut shares = Gather::new(&split(3, 2), 0);
         assert_eq!(shares.part(1, 1, 1), (1, 1, 3));
-        assert_eq!(shares.frame(1, 1, 9, 20.0, vec![2.0, 3.0]), None);
-        assert_eq!(shares.frame(1, 2, 8, 20.0, vec![5.0, 6.0]), None);
+        assert_eq!(shares.frame(1, 1, 9, 20.0, images(&[2.0, 3.0])), None);
+        assert_eq!(shares.frame(1, 2, 8, 20.0, images(&[5.0, 6.0])), None);
         assert_eq!(shares.part(1, 3, 1), (2, 2, 3), "five of nine images are computed");
-        let first = Whole { step: 1, timestep: 9, milliseconds: 20.0, x: vec![1.0, 2.0, 3.0] };
-        assert_eq!(shares.frame(0, 1, 9, 15.0, vec![1.0]), Some(first));
-        let second = Whole { step: 2, timestep: 8, milliseconds: 30.0, x: vec![4.0, 5.0, 6.0] };
-        assert_eq!(shares.frame(0, 2, 8, 35.0, vec![4.0]), Some(second), "the slowest worker needs 50 ms for two");
+        let first = Whole { step: 1, timestep: 9, milliseconds: 20.0, tensors: images(&[1.0, 2.0, 3.0]) };
+        assert_eq!(shares.frame(0, 1, 9, 15.0, images(&[1.0])), Some(first));
+        let second = Whole { step: 2, timestep: 8, milliseconds: 30.0, tensors: images(&[4.0, 5.0, 6.0]) };
+        assert_eq!(shares.frame(0, 2, 8, 35.0, images(&[4.0])), Some(second), "the slowest worker needs 50 ms for two");
         assert!(!shares.finish(1));
         assert!(shares.finish(0));
         assert_eq!(shares.frame(7, 1, 1, 1.0, Vec::new()), None, "there is no such worker");
@@ -141,9 +175,9 @@ mod tests {
 
     #[test]
     fn a_run_goes_on_after_the_steps_it_has() {
-        let mut shares = Shares::new(&split(2, 2), 5);
+        let mut shares = Gather::new(&split(2, 2), 5);
         assert_eq!(shares.part(0, 6, 0), (6, 0, 2));
-        assert_eq!(shares.frame(0, 6, 3, 1.0, vec![1.0]), None);
-        assert_eq!(shares.frame(1, 6, 3, 1.0, vec![2.0]).map(|whole| whole.step), Some(6));
+        assert_eq!(shares.frame(0, 6, 3, 1.0, images(&[1.0])), None);
+        assert_eq!(shares.frame(1, 6, 3, 1.0, images(&[2.0])).map(|whole| whole.step), Some(6));
     }
 }

@@ -1,34 +1,11 @@
-//! The state of every control, and the link that holds it: `#picture=3&t=400&…`.
-//!
-//! A link is somebody else's text. What it says wrongly is refused with a sentence and its control keeps its default; a value
-//! that fits no longer once the model is known ([`State::fit`]) is moved to the nearest one that does, with a sentence too.
+//! What the controls say, as plain data. How they are read and written is in [`controls`](super::controls); what a model does
+//! not allow is moved to the nearest value that it does ([`Settings::fit`]), with a sentence.
 
 use crate::checkpoint::Suggested;
 use crate::diffusion::{Convention, SamplerKind, Spacing};
 use crate::engine::Choice;
-use crate::web::models::is_name;
+use crate::web::controls::GUIDANCE;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
-
-/// Pictures to choose from.
-pub const PICTURES: usize = 10;
-/// Images of one run.
-pub const COUNTS: RangeInclusive<usize> = 1..=16;
-/// Guidance scales of the slider.
-pub const GUIDANCE: RangeInclusive<f64> = 0.0..=5.0;
-/// η of DDIM.
-pub const ETA: RangeInclusive<f64> = 0.0..=1.0;
-/// Seeds.
-pub const SEEDS: RangeInclusive<u64> = 0..=u32::MAX as u64;
-/// Seeds that chance brings: short enough to be read aloud.
-pub const CHANCE: u32 = 1_000_000;
-/// What a link says about the pictures to generate.
-const GENERATE_KEYS: [&str; 7] = ["class", "sampler", "steps", "seed", "count", "guidance", "eta"];
-/// Steps and t before the schedule is known.
-const ANY_TIMESTEPS: usize = crate::diffusion::Schedule::MAX_TIMESTEPS;
-/// Classes before the model is known.
-const ANY_CLASSES: usize = 10_000;
 
 /// What to generate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +37,15 @@ impl Display for Class {
             Self::None => f.write_str("none"),
         }
     }
+}
+
+/// The network that a check times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimedNet {
+    /// The model at hand.
+    Model,
+    /// The original DDPM's, of 35.7 million parameters.
+    Ddpm,
 }
 
 /// What the loaded model allows.
@@ -103,7 +89,7 @@ impl Sampling {
         eta: 0.0,
     };
     /// What links left unsaid that name no spacing: so the page began when they were made.
-    const OF_OLD: Self =
+    pub const OF_OLD: Self =
         Self { steps: 15, spacing: Spacing::Leading, convention: Convention::Diffusers, guidance: 1.5, ..Self::USUAL };
 
     /// What a model's folder suggests, with so many timesteps at most.
@@ -164,7 +150,7 @@ impl Chosen {
 
 /// Every control.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State {
+pub struct Settings {
     /// Name of the model.
     pub model: String,
     /// The picture shown as x_0; `None` for the visitor's own, which no link can hold.
@@ -187,9 +173,11 @@ pub struct State {
     pub count: usize,
     /// Where.
     pub engine: Choice,
+    /// Which network a check times.
+    pub timed_net: TimedNet,
 }
 
-impl Default for State {
+impl Default for Settings {
     fn default() -> Self {
         Self {
             model: "digits".to_owned(),
@@ -203,87 +191,12 @@ impl Default for State {
             keep_seed: false,
             count: 10,
             engine: Choice::Auto,
+            timed_net: TimedNet::Model,
         }
     }
 }
 
-impl State {
-    /// Reads a link's part from `#` on; what it does not name keeps its default. Also one sentence per thing that is wrong in it.
-    ///
-    /// A link that says what to generate but names no spacing is of a time when all went as diffusers, spaced by its leading rule:
-    /// it shows the picture that it showed then.
-    pub fn parse(hash: &str) -> (Self, Vec<String>) {
-        let mut state = Self::default();
-        let mut problems = Vec::new();
-        let hash = hash.strip_prefix('#').unwrap_or(hash);
-        let (mut said, mut spaced) = (Vec::new(), false);
-        for pair in hash.split('&').filter(|pair| !pair.is_empty()).take(64) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some(value) = decode(value) else {
-                problems.push(format!("the link's {} is not readable text", shorten(key)));
-                continue;
-            };
-            match state.set(key, &value) {
-                Ok(()) => said.push(key),
-                Err(problem) => problems.push(problem),
-            }
-            spaced |= matches!(key, "spacing" | "as");
-        }
-        let says = |key: &str| said.contains(&key);
-        state.chosen = Chosen {
-            sampler: says("sampler"),
-            steps: says("steps"),
-            spacing: says("spacing") || says("as"),
-            guidance: says("guidance"),
-            eta: says("eta"),
-        };
-        state.keep_seed = says("seed");
-        if !spaced && GENERATE_KEYS.iter().any(|key| says(key)) {
-            state.follow(&Sampling::OF_OLD);
-            (state.chosen, state.keep_seed) = (Chosen::ALL, true);
-        }
-        (state, problems)
-    }
-
-    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        match key {
-            "model" => {
-                self.model = among(key, value, is_name(value).then(|| value.to_owned()), "a model's name")?;
-            }
-            "picture" => self.picture = Some(within(key, value, 0..=PICTURES - 1)?),
-            "t" => self.t = at_least(key, value, 0)?,
-            "noise" => self.noise = within(key, value, SEEDS)?,
-            "class" => {
-                self.class =
-                    match value {
-                        "each" => Class::Each,
-                        "none" => Class::None,
-                        _ => Class::One(within(key, value, 0..=ANY_CLASSES).map_err(|_| {
-                            format!("the link's class is each, none or a number, not {}", shorten(value))
-                        })?),
-                    }
-            }
-            "sampler" => {
-                self.sampling.sampler =
-                    among(key, value, SamplerKind::from_name(value), "ddpm, ddim, dpmsolver++ or ipndm")?
-            }
-            "steps" => self.sampling.steps = at_least(key, value, 1)?,
-            "spacing" => {
-                self.sampling.spacing = among(key, value, Spacing::from_name(value), "leading, trailing or linspace")?;
-            }
-            "as" => {
-                self.sampling.convention = among(key, value, Convention::from_name(value), "diffusers or paper")?;
-            }
-            "seed" => self.seed = within(key, value, SEEDS)?,
-            "count" => self.count = within(key, value, COUNTS)?,
-            "guidance" => self.sampling.guidance = within(key, value, GUIDANCE)?,
-            "eta" => self.sampling.eta = within(key, value, ETA)?,
-            "engine" => self.engine = among(key, value, value.parse().ok(), "auto, gpu or cpu")?,
-            _ => return Err(format!("the link has a setting {} that this page does not know", shorten(key))),
-        }
-        Ok(())
-    }
-
+impl Settings {
     /// Takes what nobody has chosen from a suggestion.
     pub fn follow(&mut self, suggested: &Sampling) {
         let (how, chosen) = (&mut self.sampling, self.chosen);
@@ -329,20 +242,6 @@ impl State {
         flags.enumerate().for_each(|(i, flag)| *flag = memory >> i & 1 == 1);
     }
 
-    /// The link's part from `#` on.
-    pub fn hash(&self) -> String {
-        let picture = self.picture.map_or(String::new(), |picture| format!("picture={picture}&"));
-        let Self { model, t, noise, class, seed, count, .. } = self;
-        let Sampling { steps, guidance, eta, .. } = self.sampling;
-        let [sampler, spacing, convention] =
-            [self.sampling.sampler.name(), self.sampling.spacing.name(), self.sampling.convention.name()];
-        let engine = self.engine.name();
-        format!(
-            "#model={model}&{picture}t={t}&noise={noise}&class={class}&sampler={sampler}&steps={steps}&seed={seed}&count={count}\
-             &guidance={guidance}&eta={eta}&spacing={spacing}&as={convention}&engine={engine}"
-        )
-    }
-
     /// Moves what the model does not allow to the nearest it does; one sentence per value moved.
     pub fn fit(&mut self, limits: Limits) -> Vec<String> {
         let mut moved = Vec::new();
@@ -377,45 +276,4 @@ impl State {
         }
         moved
     }
-}
-
-/// A number in a range, or a sentence about what is wrong with it.
-pub fn within<T>(name: &str, text: &str, range: RangeInclusive<T>) -> Result<T, String>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let number = text.trim().parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("{name} must be {} to {}, not {}", range.start(), range.end(), shorten(text)))
-}
-
-/// t or steps, whose end only the model knows.
-fn at_least(name: &str, text: &str, least: usize) -> Result<usize, String> {
-    within(name, text, least..=ANY_TIMESTEPS)
-        .map_err(|_| format!("{name} must be a whole number of at least {least}, not {}", shorten(text)))
-}
-
-fn among<T>(name: &str, text: &str, found: Option<T>, names: &str) -> Result<T, String> {
-    found.ok_or_else(|| format!("the link's {name} is {names}, not {}", shorten(text)))
-}
-
-/// Somebody's text in quotes, short enough for a sentence.
-fn shorten(text: &str) -> String {
-    let start: String = text.chars().take(24).collect();
-    let dots = if start.len() < text.len() { "…" } else { "" };
-    format!("“{start}{dots}”")
-}
-
-/// Undoes %-encoding.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(if byte == b'%' {
-            let mut digit = || rest.next().and_then(|d| char::from(d).to_digit(16));
-            (digit()? * 16 + digit()?) as u8
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(bytes).ok()
 }

@@ -1,6 +1,6 @@
 //! The engine's side of "Check this machine": the ops against their references, then ε of one image and of sixteen.
 
-use super::protocol::CheckNews;
+use crate::web::job::CheckNews;
 use crate::engine::{Engine, Kind};
 use crate::model::config::UnetConfig;
 use crate::selftest::{Benchmark, check_ops};
@@ -50,7 +50,7 @@ pub async fn check(
         per_image = timing.ms / batch as f64;
         tell(CheckNews::Timed(timing));
     }
-    tell(CheckNews::Done { memory: memory() });
+    tell(CheckNews::Memory(memory()));
     Ok(())
 }
 

@@ -1,0 +1,295 @@
+//! The page without the browser: what it knows, what it can be told, and what it wants done. One [`App::update`] hands every
+//! message to every section, in turn; what a section raises comes after.
+
+use super::job::Tensor;
+use super::messages::FromWorker;
+use super::model::{Model, Samples};
+use super::models::Entry;
+use super::pool::crew::{Machine, WorkerId};
+use super::pool::{Order, Pool, Told};
+use super::settings::{Limits, Sampling, Settings};
+use super::{check, controls, generate, machine, noise};
+use crate::tensor::Shape;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// The number of a file of the visitor's, which only the browser can open.
+pub type FileId = u32;
+
+/// Something that has happened.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// The page is there; the part of its address from `#` on, and what the page itself had left beside it.
+    Begin(String, Option<u32>),
+    /// The address has become another one.
+    Address(String, Option<u32>),
+    /// A control says this.
+    Control(&'static str, String),
+    /// Generate was pressed; a number by chance, or why there is none.
+    Generate(Result<u32, String>),
+    /// The dice was pressed.
+    Dice(Result<u32, String>),
+    /// Stop was pressed.
+    Stop,
+    /// Try again was pressed.
+    Retry,
+    /// The link was copied, or the browser did not let it be.
+    Copied(bool),
+    /// The slider of a run's film stands here.
+    Scrub(usize),
+    /// The film of this image is wanted.
+    FilmOf(usize),
+    /// A check was asked for; the browser's name for itself.
+    StartCheck(String),
+    /// The check is wanted no more.
+    EndCheck,
+    /// A file of the visitor's, by name, was opened as x_0 of this shape.
+    Own(FileId, String, Shape, Result<Vec<f32>, String>),
+    /// The list of models.
+    List(Result<Vec<Entry>, String>),
+    /// A model without its weights, by name, and its samples.
+    Described(String, Result<Box<Described>, String>),
+    /// So many bytes of a model's weights are there, of how many if that is known.
+    Arriving(String, f64, Option<f64>),
+    /// All of them are, so many bytes.
+    Weights(String, Result<f64, String>),
+    /// A worker has said something.
+    Worker(WorkerId, FromWorker, Vec<Tensor>),
+    /// A worker has stopped, or could not be started.
+    WorkerGone(WorkerId, String),
+    /// The pool tells something.
+    Told(Told),
+    /// A control has changed its setting.
+    Changed(&'static str),
+    /// The settings are others, as a whole.
+    Settled,
+    /// Another model is at hand.
+    Adopted {
+        /// There was none before.
+        first: bool,
+        /// Its pictures have another size.
+        other_shape: bool,
+    },
+    /// A step of a run took so many milliseconds, on average.
+    StepTook(f64),
+    /// A prediction did.
+    PredictionTook(f64),
+}
+
+/// A model without its weights.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// It.
+    pub model: Model,
+    /// Its sample pictures, or why they are not there.
+    pub samples: Result<Samples, String>,
+}
+
+/// Something that only the browser can do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Something with a worker.
+    Pool(Order),
+    /// Fetch the list of models.
+    FetchList,
+    /// Fetch a model: its description, then its weights.
+    Fetch(Entry),
+    /// Open a file of the visitor's as x_0 of this shape.
+    OpenOwn(FileId, Shape),
+    /// Write the settings into the address: at once, or a moment later.
+    WriteAddress {
+        /// At once.
+        now: bool,
+    },
+    /// Give an element the focus.
+    Focus(&'static str),
+}
+
+/// The status line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Status {
+    /// What it says.
+    pub text: String,
+    /// That is an error.
+    pub failed: bool,
+}
+
+/// What all sections share.
+#[derive(Debug)]
+pub struct Common {
+    /// What the controls say.
+    pub settings: Settings,
+    /// Controls that say what they cannot mean, by id, and a sentence about each.
+    pub invalid: Vec<(&'static str, String)>,
+    /// The one line that tells what happened.
+    pub status: Status,
+    /// The model at hand. Until it is known, nothing is computed that hangs on it.
+    pub model: Option<Model>,
+    /// Its weights are there, too.
+    pub has_weights: bool,
+    /// Another one is being fetched.
+    pub loading: bool,
+    /// Its sample pictures.
+    pub samples: Rc<Samples>,
+    /// `[1, H, W, C]` of its pictures.
+    pub shape: Shape,
+    /// The workers.
+    pub pool: Pool,
+    /// A run is in progress.
+    pub running: bool,
+    /// Milliseconds since the page was opened.
+    pub now: f64,
+    effects: Vec<Effect>,
+    raised: VecDeque<Message>,
+}
+
+impl Common {
+    /// What the model allows; what the digits allow until it is known.
+    pub fn limits(&self) -> Limits {
+        let pictures = self.samples.count();
+        let default = Limits { timesteps: 1000, classes: 10, none: true, pictures };
+        self.model.as_ref().map_or(default, |model| model.limits(pictures))
+    }
+
+    /// What a class is called.
+    pub fn class_name(&self, class: usize) -> String {
+        self.model.as_ref().map_or_else(|| class.to_string(), |model| model.class_name(class))
+    }
+
+    /// Whether there is an engine and a model, and neither has anything else to do.
+    pub fn can_generate(&self) -> bool {
+        self.pool.opened() && !self.running && !self.loading
+    }
+
+    /// Writes the status line.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.status = Status { text: text.into(), failed: false };
+    }
+
+    /// Writes an error into the status line.
+    pub fn fail(&mut self, message: &str) {
+        self.status = Status { text: format!("Error: {}.", message.trim_end_matches('.')), failed: true };
+    }
+
+    /// Has something done.
+    pub fn want(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// The address follows a change a moment later.
+    pub fn changed(&mut self) {
+        self.want(Effect::WriteAddress { now: false });
+    }
+
+    /// Tells all sections something, after what they are being told.
+    pub fn raise(&mut self, message: Message) {
+        self.raised.push_back(message);
+    }
+
+    /// Replaces the settings as a whole.
+    pub fn settle(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.invalid.clear();
+        self.raise(Message::Settled);
+    }
+
+    /// Takes what a control says. What it cannot mean is said in the status line, and not taken.
+    fn control(&mut self, id: &'static str, text: &str) {
+        // Another model has to be fetched first.
+        let Some(control) = controls::of(id).filter(|_| id != "model") else { return };
+        let limits = self.limits();
+        let mut settings = self.settings.clone();
+        let read = control.read(text, limits.timesteps, &mut settings).and_then(|()| {
+            let how = std::mem::replace(&mut settings.sampling, self.settings.sampling);
+            let suggested = self.model.as_ref().map_or(Sampling::USUAL, Model::sampling);
+            settings.choose(how, &suggested);
+            let moved = settings.fit(limits);
+            if moved.is_empty() { Ok(()) } else { Err(moved.join("; ")) }
+        });
+        self.invalid.retain(|(other, _)| *other != id);
+        match read {
+            Ok(()) => self.settings = settings,
+            Err(problem) => self.invalid.push((id, problem)),
+        }
+        if !self.invalid.is_empty() {
+            return self.name_invalid();
+        }
+        if self.status.failed && !self.running {
+            self.say("Ready.");
+        }
+        self.raise(Message::Changed(id));
+        self.changed();
+    }
+
+    /// Says what the controls cannot mean.
+    pub fn name_invalid(&mut self) {
+        let problems: Vec<&str> = self.invalid.iter().map(|(_, problem)| problem.as_str()).collect();
+        self.fail(&problems.join("; "));
+    }
+}
+
+/// The page.
+#[derive(Debug)]
+pub struct App {
+    /// What all sections share.
+    pub common: Common,
+    /// The model and the engine.
+    pub machine: machine::State,
+    /// 1: a picture and its noise.
+    pub noise: noise::State,
+    /// 2: a run.
+    pub generate: generate::State,
+    /// 3: the check.
+    pub check: check::State,
+}
+
+impl App {
+    /// The page before it knows anything, on such a machine.
+    pub fn new(on: Machine) -> Self {
+        let samples = Rc::new(Samples::digits());
+        let shape = samples.shape;
+        let common = Common {
+            settings: Settings::default(),
+            invalid: Vec::new(),
+            status: Status::default(),
+            model: None,
+            has_weights: false,
+            loading: false,
+            samples,
+            shape,
+            pool: Pool::new(on),
+            running: false,
+            now: 0.0,
+            effects: Vec::new(),
+            raised: VecDeque::new(),
+        };
+        let check = check::State::new(on.cores);
+        Self { common, check, machine: Default::default(), noise: Default::default(), generate: Default::default() }
+    }
+
+    /// Takes in what has happened by a time in milliseconds. Answers with what is to be done.
+    pub fn update(&mut self, message: Message, now: f64) -> Vec<Effect> {
+        self.common.now = now;
+        self.common.raise(message);
+        while let Some(message) = self.common.raised.pop_front() {
+            let cx = &mut self.common;
+            match message {
+                Message::Worker(worker, said, tensors) => cx.pool.hear(worker, said, tensors),
+                Message::WorkerGone(worker, why) => cx.pool.lose(worker, &why),
+                message => {
+                    if let Message::Control(id, text) = &message {
+                        cx.control(id, text);
+                    }
+                    machine::update(&mut self.machine, &message, cx);
+                    noise::update(&mut self.noise, &message, cx);
+                    generate::update(&mut self.generate, &message, cx);
+                    check::update(&mut self.check, &message, cx);
+                }
+            }
+            let (orders, told) = cx.pool.take();
+            cx.effects.extend(orders.into_iter().map(Effect::Pool));
+            cx.raised.extend(told.into_iter().map(Message::Told));
+        }
+        std::mem::take(&mut self.common.effects)
+    }
+}

@@ -1,0 +1,251 @@
+use super::state::{Film, Line, Recorded, Run, State};
+use crate::diffusion::walk::Rule;
+use crate::diffusion::walk::lines::{Shown, lines};
+use crate::playground::{Settings, sampler_config, start_noise};
+use crate::diffusion::SamplerConfig;
+use crate::web::app::{Common, Effect, Message};
+use crate::web::changes::{Request, changes};
+use crate::web::job::{Job, News, Tensor, Ticket};
+use crate::web::pool::Told;
+use crate::web::sheet::Sheet;
+use crate::web::{milliseconds, plural};
+
+/// Seeds that chance brings: short enough to be read aloud.
+const CHANCE: u32 = 1_000_000;
+
+/// Takes in what has happened.
+pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
+    match message {
+        Message::Adopted { first, .. } if !first => forget(state, cx),
+        Message::Settled => settings_changed(state, cx),
+        Message::Changed(id) => {
+            match *id {
+                // Who types a seed means this one.
+                "seed" => cx.settings.keep_seed = true,
+                "class" | "sampler" | "steps" | "count" | "guidance" | "eta" => {}
+                _ => return,
+            }
+            settings_changed(state, cx);
+        }
+        Message::Dice(chance) => {
+            if cx.invalid.is_empty() {
+                throw_dice(chance, cx);
+                settings_changed(state, cx);
+                cx.changed();
+            } else {
+                cx.name_invalid();
+            }
+        }
+        Message::Generate(chance) => generate(state, chance, cx),
+        Message::Stop => stop(state, cx),
+        Message::Copied(_) if state.changes.is_some() => {
+            cx.status.text += " It holds the settings as they are now, not those of the pictures shown.";
+        }
+        Message::Scrub(at) => scrub(state, *at),
+        Message::FilmOf(of) => {
+            if let (Some(film), Some(run)) = (&mut state.film, &state.run) {
+                (film.of, film.tiles) = (*of, run.tiles(*of, cx.shape));
+            }
+        }
+        Message::Told(Told::News(ticket, news, tensors)) => hear(state, *ticket, news, tensors, cx),
+        _ => {}
+    }
+    cx.running = state.run.as_ref().is_some_and(Run::active);
+}
+
+/// What follows from the settings without any computing.
+fn settings_changed(state: &mut State, cx: &Common) {
+    // As long as there is no run to look at, the noise that the next one would begin with.
+    if state.run.is_none() && cx.model.is_some() {
+        state.grid = Some(start(cx));
+        state.lit = None;
+    }
+    explain(state, cx);
+}
+
+/// The noise that a run begins with.
+fn start(cx: &Common) -> Sheet {
+    let shape = cx.shape.with_n(cx.settings.count);
+    Sheet::of(&start_noise(cx.settings.seed, shape), shape, columns(cx.settings.count))
+}
+
+/// Images side by side for a number of images.
+fn columns(count: usize) -> usize {
+    match count {
+        0..=5 => count.max(1),
+        6 | 9 => 3,
+        7 | 8 | 11 | 12 | 16 => 4,
+        _ => 5,
+    }
+}
+
+/// What the controls ask for, once the model is known.
+fn request(cx: &Common) -> Option<Request> {
+    let (model, how) = (cx.model.as_ref()?, &cx.settings.sampling);
+    let classes = model.config.classes();
+    let classes: Vec<_> = (0..cx.settings.count).map(|image| cx.settings.class.of(image, classes)).collect();
+    let eta = if Rule::of(how.sampler).allows.eta { how.eta } else { 0.0 };
+    let sampler = SamplerConfig {
+        spacing: how.spacing,
+        convention: how.convention,
+        ..sampler_config(&model.scheduler, how.sampler, how.steps, eta)
+    };
+    // There is nothing to guide towards without a class.
+    let guidance = if classes.iter().any(Option::is_some) { how.guidance } else { 1.0 };
+    Some(Request { settings: Settings { classes, guidance, sampler }, seed: cx.settings.seed })
+}
+
+/// The algorithm of the run in progress, or of the one that the controls ask for; and in what the pictures differ from these.
+fn explain(state: &mut State, cx: &Common) {
+    let (Some(model), Some(asked)) = (&cx.model, request(cx)) else { return };
+    let run = state.run.as_ref();
+    let active = run.filter(|run| run.active());
+    let shown = &active.map_or(&asked, |run| &run.request).settings;
+    let class = shown.guidance != 0.0 || model.config.null_class.is_none();
+    let class = class && shown.classes.iter().any(Option::is_some);
+    let guided = class && shown.guidance != 1.0 && model.config.null_class.is_some();
+    state.algorithm = lines(&Shown {
+        sampler: &shown.sampler,
+        schedule: &model.schedule,
+        guided: guided.then_some(shown.guidance),
+        class,
+    })
+    .to_vec();
+    state.changes = run.and_then(|run| changes(&run.request, &asked, |class| cx.class_name(class)));
+}
+
+/// Takes a new seed from chance.
+fn throw_dice(chance: &Result<u32, String>, cx: &mut Common) {
+    match chance {
+        Ok(drawn) => cx.settings.seed = u64::from(drawn % CHANCE),
+        Err(why) => cx.fail(&format!("the browser gives no random numbers ({why}), so the seed stays")),
+    }
+}
+
+/// Begins a run with what the controls say. From the same noise as the last one only if the seed is to be kept.
+fn generate(state: &mut State, chance: &Result<u32, String>, cx: &mut Common) {
+    if !cx.can_generate() {
+        return;
+    }
+    if let Some(&(id, _)) = cx.invalid.first() {
+        cx.want(Effect::Focus(id));
+        return cx.name_invalid();
+    }
+    // A seed that nothing was made of yet is new enough: its noise is what the grid shows.
+    let used = state.run.as_ref().is_some_and(|run| run.request.seed == cx.settings.seed);
+    if used && !cx.settings.keep_seed {
+        throw_dice(chance, cx);
+    }
+    // However it was begun, the address holds the seed of what is shown.
+    cx.want(Effect::WriteAddress { now: true });
+    let Some(request) = request(cx) else { return };
+    let Request { settings, seed } = request.clone();
+    let (images, steps) = (plural(settings.classes.len(), "image"), plural(settings.sampler.steps, "step"));
+    cx.say(format!("Generating {images} in {steps} with {}.", Rule::of(settings.sampler.kind).title));
+    let images = 0..settings.classes.len();
+    let job = Job::Walk { settings, seed, after: 0, images, watch: Vec::new() };
+    let ticket = Some(cx.pool.begin(job, Vec::new()));
+    let noise = start(cx);
+    let record = vec![Recorded { step: 0, timestep: None, pixels: noise.clone() }];
+    state.run = Some(Run { ticket, request, step: 0, computed: 0.0, began: cx.now, record });
+    state.grid = Some(noise);
+    state.caption = Some(caption(state, cx));
+    (state.film, state.lit, state.progress) = (None, Some(Line::Start), 0.0);
+    explain(state, cx);
+}
+
+/// What was asked for, in words.
+fn caption(state: &State, cx: &Common) -> String {
+    let classes = state.run.iter().flat_map(|run| &run.request.settings.classes);
+    let named: Vec<Option<String>> = classes.map(|class| class.map(|class| cx.class_name(class))).collect();
+    match named.first() {
+        Some(Some(first)) if named.iter().all(|name| name.as_ref() == Some(first)) => {
+            format!("Asked for: {first}, every time from other noise.")
+        }
+        Some(Some(_)) => format!("Asked for: {}.", named.into_iter().flatten().collect::<Vec<_>>().join(" ")),
+        _ => "Asked for nothing in particular.".to_owned(),
+    }
+}
+
+/// Ends the run where it is.
+fn stop(state: &mut State, cx: &mut Common) {
+    let Some(run) = &mut state.run else { return };
+    let Some(ticket) = run.ticket.take() else { return };
+    cx.pool.end(ticket);
+    cx.say(format!("Stopped after step {} of {}.", run.step, run.steps()));
+    close(state, cx);
+}
+
+/// Forgets the run, whose pictures are another model's.
+fn forget(state: &mut State, cx: &mut Common) {
+    state.run.take().and_then(|run| run.ticket).into_iter().for_each(|ticket| cx.pool.end(ticket));
+    *state = State::default();
+}
+
+fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: &mut Common) {
+    let Some(run) = state.run.as_mut().filter(|run| run.ticket == Some(ticket)) else { return };
+    match news {
+        News::Part { step, done, of } => {
+            let parts = step.saturating_sub(1) as f64 + *done as f64 / (*of).max(1) as f64;
+            state.progress = parts / run.steps() as f64;
+            state.lit = Some(Line::Predict);
+        }
+        News::Frame { step, timestep, milliseconds } => {
+            let shape = cx.shape.with_n(run.count());
+            let Some(x) = Tensor::take(&mut tensors.to_vec(), "x", shape.len()) else { return };
+            let pixels = Sheet::of(&x, shape, columns(run.count()));
+            (run.step, run.computed) = (*step, run.computed + milliseconds);
+            run.keep(*step, *timestep, &pixels);
+            let steps = run.steps();
+            state.progress = *step as f64 / steps as f64;
+            state.now = format!("step {step} of {steps} · timestep {timestep}");
+            state.lit = Some(Line::Move);
+            state.grid = Some(pixels);
+            cx.raise(Message::StepTook(run.computed / *step as f64));
+        }
+        News::Done => {
+            let (images, steps) = (plural(run.count(), "image"), plural(run.steps(), "step"));
+            let (mean, total) = (run.computed / run.steps() as f64, (cx.now - run.began) / 1000.0);
+            run.ticket = None;
+            cx.say(format!("Done: {images} in {steps}, {} ms a step, {total:.1} s in all.", milliseconds(mean)));
+            close(state, cx);
+            state.lit = Some(Line::Return);
+        }
+        News::Failed { message } => {
+            run.ticket = None;
+            cx.fail(message);
+            close(state, cx);
+        }
+        News::Predicted { .. } | News::Check(_) => {}
+    }
+}
+
+/// What a run leaves behind: a film, if it came anywhere.
+fn close(state: &mut State, cx: &Common) {
+    state.now.clear();
+    explain(state, cx);
+    let Some(run) = &state.run else { return };
+    let last = run.record.len() - 1;
+    if last > 0 {
+        let classes = run.request.settings.classes.iter().enumerate();
+        let name = |(i, class): (usize, &Option<usize>)| {
+            let name = class.map_or(String::new(), |class| format!(" · {}", cx.class_name(class)));
+            format!("{}{name}", i + 1)
+        };
+        let (images, tiles) = (classes.map(name).collect(), run.tiles(0, cx.shape));
+        state.film = Some(Film { images, of: 0, tiles, at: last, last, caption: String::new() });
+        scrub(state, last);
+    }
+}
+
+/// Shows the run as it was at a moment of its film.
+fn scrub(state: &mut State, at: usize) {
+    let (Some(film), Some(run)) = (&mut state.film, &state.run) else { return };
+    film.at = at.min(film.last);
+    let recorded = &run.record[film.at];
+    state.grid = Some(recorded.pixels.clone());
+    film.caption = match recorded.timestep {
+        None => "the noise at the start".to_owned(),
+        Some(timestep) => format!("step {} of {} · timestep {timestep}", recorded.step, run.steps()),
+    };
+}

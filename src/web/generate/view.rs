@@ -1,0 +1,118 @@
+use super::Line;
+use super::state::Film;
+use crate::diffusion::walk::Rule;
+use crate::web::app::{App, Common};
+use crate::web::page::dom::{self, Last};
+use crate::web::page::paint;
+use crate::web::settings::{Class, Limits};
+use web_sys::{Element, HtmlElement, HtmlProgressElement};
+
+/// The lines of an algorithm, and which of them is lit.
+type Algorithm = (Vec<(bool, String)>, Option<Line>);
+
+/// What the section has built.
+#[derive(Default)]
+pub struct View {
+    /// The classes that can be chosen, by the model that has them.
+    classes: Last<(Option<String>, Limits)>,
+    algorithm: Last<Algorithm>,
+    film: Last<Vec<String>>,
+}
+
+impl View {
+    /// Shows the pictures, the run, and what can be asked for.
+    pub fn show(&mut self, app: &App) {
+        let (state, cx) = (&app.generate, &app.common);
+        if self.classes.differs((cx.model.as_ref().map(|model| model.entry.name.clone()), cx.limits())) {
+            fill_classes(cx);
+        }
+        if self.algorithm.differs((state.algorithm.clone(), state.lit)) {
+            show_algorithm(&state.algorithm, state.lit);
+        }
+        if let Some(grid) = &state.grid {
+            paint::show("images", grid);
+            let frame: HtmlElement = dom::by_id("grid");
+            dom::set_variable(&frame, "--columns", &grid.columns.to_string());
+            dom::set_variable(&frame, "--rows", &grid.rows().to_string());
+        }
+        let old = state.changes.as_ref().filter(|_| !cx.running);
+        dom::set_class("grid", "old", old.is_some());
+        let text = old.map(|[made, now]| format!("Made with {made}. Press Generate to see {now}."));
+        dom::set_text("old", &text.unwrap_or_default());
+        let usual = "Every picture starts as noise of its own. Press Generate.";
+        dom::set_text("grid-caption", state.caption.as_deref().unwrap_or(usual));
+        dom::by_id::<HtmlProgressElement>("progress").set_value(state.progress);
+        dom::set_text("now", &state.now);
+        dom::set_enabled("generate", cx.can_generate());
+        dom::set_enabled("stop", cx.running);
+        // What lies below the film stays where it is.
+        dom::set_class("run", "waiting", state.film.is_none());
+        if let Some(film) = &state.film {
+            self.show_film(film);
+        }
+        explain(cx);
+    }
+
+    fn show_film(&mut self, film: &Film) {
+        let choice = dom::select("film-of");
+        if self.film.differs(film.images.clone()) {
+            let options = film.images.iter().enumerate().map(|(i, name)| (i.to_string(), name.clone()));
+            dom::set_options(&choice, options);
+        }
+        choice.set_selected_index(film.of as i32);
+        paint::show("run-strip", &film.tiles);
+        let slider = dom::input("step");
+        dom::set_attribute(&slider, "max", &film.last.to_string());
+        dom::set_value(&slider, &film.at.to_string());
+        dom::set_attribute(&slider, "aria-valuetext", &film.caption);
+        dom::set_text("step-caption", &film.caption);
+        dom::set_variable(&dom::by_id::<HtmlElement>("run-frame"), "--tile", &film.tile().to_string());
+    }
+}
+
+/// The model's classes as choices.
+fn fill_classes(cx: &Common) {
+    let limits = cx.limits();
+    let option = |value: &str, text: &str| (value.to_owned(), text.to_owned());
+    let mut options = vec![option("each", if limits.classes == 0 { "this model has none" } else { "each in turn" })];
+    options.extend((0..limits.classes).map(|class| (class.to_string(), cx.class_name(class))));
+    if limits.none && limits.classes > 0 {
+        options.push(option("none", "none"));
+    }
+    dom::set_options(&dom::select("class"), options);
+}
+
+/// What the settings mean.
+fn explain(cx: &Common) {
+    let (settings, limits) = (&cx.settings, cx.limits());
+    dom::set_enabled("eta", Rule::of(settings.sampling.sampler).allows.eta);
+    dom::set_enabled("class", limits.classes > 0);
+    let guides = limits.classes > 0 && limits.none;
+    dom::set_enabled("guidance", guides);
+    dom::set_text("guidance-value", &format!("{:.1}", settings.sampling.guidance));
+    let meaning = match settings.sampling.guidance {
+        _ if !guides => "this model cannot be guided",
+        _ if settings.class == Class::None => "no class is asked for; one evaluation a step",
+        0.0 => "the class is not looked at",
+        w if w < 1.0 => "the class counts for less than it was trained to",
+        1.0 => "the class as trained; one evaluation a step",
+        _ => "the class is exaggerated; two evaluations a step",
+    };
+    dom::set_text("guidance-meaning", meaning);
+}
+
+/// The algorithm, the line being computed lit.
+fn show_algorithm(lines: &[(bool, String)], lit: Option<Line>) {
+    let list: Element = dom::by_id("algorithm");
+    list.set_text_content(None);
+    for (i, (inner, text)) in lines.iter().enumerate() {
+        let item: Element = dom::create("li");
+        item.set_class_name(if *inner { "inner" } else { "" });
+        // x̂_0 follows from ε̂ at once.
+        if lit.is_some_and(|line| line as usize == i || (line == Line::Move && i == 3)) {
+            dom::set_attribute(&item, "aria-current", "step");
+        }
+        dom::set_math(&item, text);
+        let _ = list.append_child(&item);
+    }
+}

@@ -1,0 +1,139 @@
+//! What is asked of a worker, and what comes of it: a [`Job`] under a ticket, and [`News`] of that ticket. The numbers travel
+//! beside them as named [`Tensor`]s.
+
+use crate::engine::Kind;
+use crate::playground::Settings;
+use crate::selftest::{OpReport, Timing};
+use crate::tensor::Shape;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// The number of a job.
+pub type Ticket = u32;
+
+/// Work for a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Job {
+    /// What the network makes of a noised picture, the tensor `x`. A later one replaces one that still waits.
+    Predict {
+        /// 0…T−1.
+        timestep: usize,
+    },
+    /// A sampling run, or a worker's share of one; it replaces one in progress. It begins with the tensor `x`, these images after
+    /// `after` steps, or without one from the seed's noise.
+    Walk {
+        /// What to generate, and how.
+        settings: Settings,
+        /// Where the noise comes from.
+        seed: u64,
+        /// Steps already done.
+        after: usize,
+        /// The images to compute, of those asked for.
+        images: Range<usize>,
+        /// Names of inner values that every frame brings along.
+        watch: Vec<String>,
+    },
+    /// A comparison of an engine's ops with their references, then predictions by the clock.
+    Check {
+        /// Which.
+        engine: Kind,
+        /// config.json of the net to time; without one it is the original DDPM's.
+        config: Option<String>,
+    },
+}
+
+/// What has come of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum News {
+    /// Of [`Job::Predict`], and its last: the tensors `epsilon` and `x0`.
+    Predicted {
+        /// How long it took.
+        milliseconds: f64,
+    },
+    /// Some images of a step are computed.
+    Part {
+        /// The step being computed, 1…n.
+        step: usize,
+        /// Images done in it.
+        done: usize,
+        /// Images in all.
+        of: usize,
+    },
+    /// A step of a walk is complete: the tensors `x` and `x0`, and whatever is watched.
+    Frame {
+        /// Steps done.
+        step: usize,
+        /// The timestep the network was asked at.
+        timestep: usize,
+        /// How long the step took.
+        milliseconds: f64,
+    },
+    /// Of [`Job::Check`].
+    Check(CheckNews),
+    /// All of it is done.
+    Done,
+    /// It cannot be done, which is the job's own fault: the engine goes on.
+    Failed {
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// What the check of an engine has come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CheckNews {
+    /// The engine is open.
+    Opened {
+        /// Its adapter's name.
+        adapter: String,
+        /// The adapter is a program, not hardware.
+        software: bool,
+    },
+    /// Something begins that takes a while.
+    Begins {
+        /// In words.
+        what: String,
+    },
+    /// The ops are compared.
+    Ops {
+        /// Each of them.
+        ops: Vec<OpReport>,
+        /// How long all of it took, compiling and the references included.
+        milliseconds: f64,
+    },
+    /// A prediction is timed.
+    Timed(Timing),
+    /// A prediction was left out, as one of the batch would take too long.
+    Skipped {
+        /// Images at once.
+        batch: usize,
+        /// About how long it would have taken, in milliseconds.
+        estimate: f64,
+    },
+    /// Bytes of the worker's memory, which never shrinks: the most it needed. A GPU's memory is not in it.
+    Memory(f64),
+}
+
+/// Numbers with a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// What they are.
+    pub name: String,
+    /// `[N, H, W, C]`.
+    pub shape: Shape,
+    /// As many as the shape says.
+    pub values: Vec<f32>,
+}
+
+impl Tensor {
+    /// A tensor of that name.
+    pub fn new(name: &str, shape: Shape, values: Vec<f32>) -> Self {
+        Self { name: name.to_owned(), shape, values }
+    }
+
+    /// The values of that name among some tensors, if there are as many as there should be.
+    pub fn take(tensors: &mut Vec<Self>, name: &str, len: usize) -> Option<Vec<f32>> {
+        let at = tensors.iter().position(|tensor| tensor.name == name && tensor.values.len() == len)?;
+        Some(tensors.swap_remove(at).values)
+    }
+}

@@ -1,0 +1,73 @@
+//! The link that holds the settings: `#model=digits&picture=3&t=400&…`.
+//!
+//! A link is somebody else's text. What it says wrongly is refused with a sentence and its setting keeps its default.
+
+use super::controls::{CONTROLS, keyed, shorten};
+use super::settings::{Chosen, Sampling, Settings};
+
+/// What a link says about the pictures to generate.
+const GENERATE_KEYS: [&str; 7] = ["class", "sampler", "steps", "seed", "count", "guidance", "eta"];
+/// Settings that are read of a link.
+const MOST_PAIRS: usize = 64;
+
+/// Reads a link's part from `#` on; what it does not name keeps its default. Also one sentence per thing that is wrong in it.
+///
+/// A link that says what to generate but names no spacing is of a time when all went as diffusers, spaced by its leading rule:
+/// it shows the picture that it showed then.
+pub fn parse(hash: &str) -> (Settings, Vec<String>) {
+    let mut settings = Settings::default();
+    let mut problems = Vec::new();
+    let hash = hash.strip_prefix('#').unwrap_or(hash);
+    let (mut said, mut spaced) = (Vec::new(), false);
+    for pair in hash.split('&').filter(|pair| !pair.is_empty()).take(MOST_PAIRS) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let taken = match (decode(value), keyed(key)) {
+            (None, _) => Err(format!("the link's {} is not readable text", shorten(key))),
+            (_, None) => Err(format!("the link has a setting {} that this page does not know", shorten(key))),
+            (Some(value), Some(control)) => control.parse(&value, &mut settings),
+        };
+        match taken {
+            Ok(()) => said.push(key),
+            Err(problem) => problems.push(problem),
+        }
+        spaced |= matches!(key, "spacing" | "as");
+    }
+    let says = |key: &str| said.contains(&key);
+    settings.chosen = Chosen {
+        sampler: says("sampler"),
+        steps: says("steps"),
+        spacing: says("spacing") || says("as"),
+        guidance: says("guidance"),
+        eta: says("eta"),
+    };
+    settings.keep_seed = says("seed");
+    if !spaced && GENERATE_KEYS.iter().any(|key| says(key)) {
+        settings.follow(&Sampling::OF_OLD);
+        (settings.chosen, settings.keep_seed) = (Chosen::ALL, true);
+    }
+    (settings, problems)
+}
+
+/// The link's part from `#` on.
+pub fn write(settings: &Settings) -> String {
+    let pairs = CONTROLS.iter().filter_map(|control| {
+        let value = control.text(settings);
+        control.key.filter(|_| !value.is_empty()).map(|key| format!("{key}={value}"))
+    });
+    format!("#{}", pairs.collect::<Vec<_>>().join("&"))
+}
+
+/// Undoes %-encoding.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(if byte == b'%' {
+            let mut digit = || rest.next().and_then(|d| char::from(d).to_digit(16));
+            (digit()? * 16 + digit()?) as u8
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(bytes).ok()
+}

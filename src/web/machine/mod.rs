@@ -1,0 +1,9 @@
+//! The bar on top: the model, the engine, and what happens when either is not to be had.
+
+mod state;
+mod update;
+#[cfg(target_arch = "wasm32")]
+pub mod view;
+
+pub use state::{Badge, Download, Missing, State};
+pub use update::update;

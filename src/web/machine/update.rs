@@ -1,0 +1,278 @@
+use super::state::{Badge, Download, Missing, Running, State};
+use crate::engine::{Choice, Description, Kind};
+use crate::web::app::{Common, Described, Effect, Message};
+use crate::web::link;
+use crate::web::model::{Model, Samples};
+use crate::web::models::Entry;
+use crate::web::pool::Told;
+use crate::web::settings::Settings;
+use std::rc::Rc;
+
+/// Takes in what has happened.
+pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
+    match message {
+        Message::Begin(hash, memory) => {
+            cx.say("Loading the network …");
+            read_address(state, hash, *memory, cx);
+            cx.pool.choose(cx.settings.engine);
+            cx.want(Effect::FetchList);
+        }
+        Message::Address(hash, memory) => follow_link(state, hash, *memory, cx),
+        Message::Changed("engine") => {
+            cx.status.failed = false;
+            choose(state, cx);
+        }
+        Message::Control("model", name) => {
+            load(state, name, cx);
+            state.download.iter_mut().for_each(|download| download.by_hand = true);
+        }
+        Message::Retry => {
+            // The button goes; who pressed it stays beside it.
+            cx.want(Effect::Focus("generate"));
+            cx.say("Loading the network …");
+            match state.missing.take() {
+                Some(Missing::Model(name)) => load(state, &name, cx),
+                _ => cx.want(Effect::FetchList),
+            }
+        }
+        Message::Copied(copied) => {
+            let text = if *copied {
+                "The link is copied."
+            } else {
+                "The link is in the address bar; the browser did not let it be copied."
+            };
+            cx.say(text);
+        }
+        Message::List(Ok(models)) => offer(state, models, cx),
+        Message::List(Err(message)) => cannot_load(state, Missing::List, message, cx),
+        Message::Described(name, found) if awaits(state, name) => match found {
+            Ok(described) if cx.has_weights => state.described = Some(described.clone()),
+            // Shown as far as it goes, before its weights are there.
+            Ok(described) => adopt(state, described, cx),
+            Err(message) => cannot_load(state, Missing::Model(name.clone()), message, cx),
+        },
+        Message::Arriving(name, loaded, total) if awaits(state, name) => {
+            if let Some(download) = &mut state.download {
+                (download.loaded, download.total) = (*loaded, *total);
+            }
+        }
+        Message::Weights(name, bytes) if awaits(state, name) => match bytes {
+            Ok(bytes) => arrive(state, *bytes, cx),
+            Err(message) => cannot_load(state, Missing::Model(name.clone()), message, cx),
+        },
+        Message::StepTook(ms) => time(state, |running| running.step = Some(*ms)),
+        Message::PredictionTook(ms) => time(state, |running| running.prediction = Some(*ms)),
+        Message::Told(told) => hear(state, told, cx),
+        _ => {}
+    }
+    cx.loading = state.download.is_some();
+}
+
+/// Whether a model of this name is being fetched.
+fn awaits(state: &State, name: &str) -> bool {
+    state.download.as_ref().is_some_and(|download| download.name == name)
+}
+
+fn time(state: &mut State, take: impl Fn(&mut Running)) {
+    if let Badge::Ready(running) = &mut state.badge {
+        take(running);
+    }
+}
+
+/// Starts the engine of the visitor's choice.
+fn choose(state: &mut State, cx: &mut Common) {
+    state.note = None;
+    cx.pool.choose(cx.settings.engine);
+}
+
+/// Takes the settings from the address; what is for another model than the present one waits for it. Returns the model's name.
+fn read_address(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Common) -> String {
+    let (mut settings, mut problems) = link::parse(hash);
+    // Where this page has written the address itself, it has left a word on what stands in it.
+    memory.into_iter().for_each(|memory| settings.recall(memory));
+    if !state.models.is_empty() && !state.models.iter().any(|entry| entry.name == settings.model) {
+        let (text, present) = unknown_model(state, &settings.model, cx);
+        problems.push(text);
+        settings.model = present;
+    }
+    // A link that names no picture leaves the visitor's own where it is.
+    if cx.settings.picture.is_none() && !hash.contains("picture=") {
+        settings.picture = None;
+    }
+    // Nor does it say what a check times.
+    settings.timed_net = cx.settings.timed_net;
+    let name = settings.model.clone();
+    match &cx.model {
+        Some(present) if present.entry.name != name => {
+            (state.expected, state.problems) = (Some(settings), problems);
+            return name;
+        }
+        Some(present) => {
+            settings.follow(&present.sampling());
+            problems.extend(settings.fit(cx.limits()));
+        }
+        None => state.problems.clone_from(&problems),
+    }
+    cx.settle(settings);
+    if !problems.is_empty() {
+        cx.fail(&problems.join("; "));
+    }
+    name
+}
+
+fn follow_link(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Common) {
+    let before = cx.settings.engine;
+    let name = read_address(state, hash, memory, cx);
+    let present = cx.has_weights && cx.model.as_ref().is_some_and(|present| present.entry.name == name);
+    if present && state.download.take().is_some() {
+        // The model that is coming is wanted no more.
+        (state.expected, state.described) = (None, None);
+    }
+    if cx.settings.engine != before {
+        choose(state, cx);
+    }
+    if !present && !awaits(state, &name) {
+        load(state, &name, cx);
+    }
+}
+
+/// Offers the models of the list, and loads the one that is asked for.
+fn offer(state: &mut State, models: &[Entry], cx: &mut Common) {
+    state.models = models.to_vec();
+    state.missing = None;
+    if !models.iter().any(|entry| entry.name == cx.settings.model) {
+        let (text, present) = unknown_model(state, &cx.settings.model, cx);
+        cx.settings.model = present;
+        state.problems.push(text);
+        cx.fail(&state.problems.join("; "));
+    }
+    load(state, &cx.settings.model.clone(), cx);
+}
+
+/// Says that there is no such model, and which is taken for it.
+fn unknown_model(state: &State, name: &str, cx: &Common) -> (String, String) {
+    let names: Vec<&str> = state.models.iter().map(|entry| entry.name.as_str()).collect();
+    let present = cx.model.as_ref().map(|model| &model.entry).or(state.models.first());
+    let present = present.map_or(Settings::default().model, |entry| entry.name.clone());
+    (format!("there is no model “{name}” here, only {}", names.join(", ")), present)
+}
+
+/// Has a model fetched, if there is one of that name. Until it is there the present one stays; of two wishes the later one counts.
+fn load(state: &mut State, name: &str, cx: &mut Common) {
+    let Some(entry) = state.models.iter().find(|entry| entry.name == name).cloned() else { return };
+    state.expected.take_if(|settings| settings.model != name);
+    (state.missing, state.described) = (None, None);
+    let (name, title) = (entry.name.clone(), entry.title.clone());
+    state.download = Some(Download { name, title, loaded: 0.0, total: None, by_hand: false });
+    cx.want(Effect::Fetch(entry));
+}
+
+/// Stays with the model that is there, and offers to try again.
+fn cannot_load(state: &mut State, missing: Missing, message: &str, cx: &mut Common) {
+    state.missing = Some(missing);
+    (state.download, state.expected, state.described) = (None, None, None);
+    if let Some(model) = &cx.model {
+        cx.settings.model = model.entry.name.clone();
+    }
+    cx.fail(message);
+}
+
+/// All of the model that was coming is there.
+fn arrive(state: &mut State, bytes: f64, cx: &mut Common) {
+    state.download = None;
+    if let Some(described) = state.described.take() {
+        adopt(state, &described, cx);
+        state.note = None;
+    }
+    cx.has_weights = true;
+    cx.pool.model(bytes, cx.settings.engine);
+    cx.changed();
+}
+
+/// Fits the page to a model. What it does not allow is moved to what it does: an error if a link asked for it, a remark if
+/// another model allowed it.
+fn adopt(state: &mut State, Described { model, samples }: &Described, cx: &mut Common) {
+    let first = cx.model.is_none();
+    if !first {
+        cx.status.failed = false;
+    }
+    let linked = state.expected.take();
+    let by_link = first || linked.is_some();
+    let mut settings = linked.unwrap_or_else(|| cx.settings.clone());
+    let (samples, problem) = match samples {
+        Ok(samples) => (samples.clone(), None),
+        Err(problem) => (Samples::digits(), Some(problem)),
+    };
+    state.credit = model.entry.credit.clone().filter(|_| samples.shape.c() == 3);
+    cx.samples = Rc::new(samples);
+    settings.follow(&Model::sampling(model));
+    let other_shape = model.shape() != cx.shape;
+    cx.shape = model.shape();
+    settings.model = model.entry.name.clone();
+    cx.model = Some(model.clone());
+    let moved = settings.fit(cx.limits());
+    cx.raise(Message::Adopted { first, other_shape });
+    cx.settle(settings);
+    match problem {
+        Some(problem) => cx.fail(&format!("{problem}, so digits stand in")),
+        None if by_link => {
+            let wrong = [std::mem::take(&mut state.problems), moved].concat();
+            if !wrong.is_empty() {
+                cx.fail(&wrong.join("; "));
+            }
+        }
+        None => state.moved = moved,
+    }
+    cx.changed();
+}
+
+fn hear(state: &mut State, told: &Told, cx: &mut Common) {
+    match told {
+        Told::Starting(_) => state.badge = Badge::Starting,
+        Told::Opening => state.badge = Badge::Opening,
+        Told::Opened(engine) => {
+            if let Some(why) = &engine.note {
+                state.note = Some(format!("auto took the CPU: {why}"));
+            }
+            show_engine(state, engine, 1);
+            if !cx.running && !cx.status.failed {
+                let moved = std::mem::take(&mut state.moved);
+                cx.say(if moved.is_empty() { "Ready.".to_owned() } else { format!("Ready; {}.", moved.join("; ")) });
+            }
+        }
+        Told::Workers(n) => time(state, |running| running.workers = *n),
+        Told::WorkerLost { left, message } => {
+            let rest = if *left == 1 { "one goes".to_owned() } else { format!("{left} go") };
+            state.note = Some(format!("A worker stopped, so {rest} on without it. ({message})"));
+        }
+        Told::EngineLost { was, message } => {
+            let name = if *was == Kind::Gpu { "WebGPU" } else { "The CPU engine" };
+            state.note = Some(format!("{name} stopped working, so the CPU goes on where it was. ({message})"));
+            if cx.settings.engine == Choice::Gpu {
+                cx.settings.engine = Choice::Cpu;
+                cx.changed();
+            }
+        }
+        Told::FellBack { message } => {
+            state.note = Some(format!("the CPU computes instead of WebGPU: {message}"));
+            cx.settings.engine = Choice::Cpu;
+            cx.fail(&format!("{message}; the CPU engine takes its place"));
+            cx.changed();
+        }
+        Told::CameBack { engine, workers, message } => {
+            show_engine(state, engine, *workers);
+            cx.settings.engine = engine.engine.into();
+            cx.fail(&format!("{message}; the {} engine goes on", engine.engine.title()));
+            cx.changed();
+        }
+        Told::GaveUp { message } => {
+            (state.badge, state.note) = (Badge::None, None);
+            cx.fail(&format!("{message}; another engine can be chosen above"));
+        }
+        Told::News(..) => {}
+    }
+}
+
+fn show_engine(state: &mut State, engine: &Description, workers: usize) {
+    state.badge = Badge::Ready(Running { engine: engine.clone(), workers, step: None, prediction: None });
+}

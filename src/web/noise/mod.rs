@@ -1,0 +1,9 @@
+//! Section 1: x_0 + ε = x_t, computed within the page; ε̂ and x̂_0 follow from a worker.
+
+mod state;
+mod update;
+#[cfg(target_arch = "wasm32")]
+pub mod view;
+
+pub use state::{Loss, State};
+pub use update::update;

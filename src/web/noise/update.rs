@@ -1,0 +1,149 @@
+use super::state::{Loss, Shown, State, TILES};
+use crate::diffusion::forward::closed_form_paper;
+use crate::diffusion::{Schedule, objective};
+use crate::rng::Rng;
+use crate::tensor::Shape;
+use crate::web::app::{Common, Effect, FileId, Message};
+use crate::web::job::{Job, News, Tensor};
+use crate::web::pool::Told;
+use crate::web::sheet::Sheet;
+
+/// Takes in what has happened.
+pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
+    match message {
+        Message::Adopted { other_shape, .. } => {
+            (state.shown, state.loss) = (Some(Shown::blank(cx.shape)), None);
+            if *other_shape {
+                // Until the visitor's own picture is there in this size.
+                state.x_0 = cx.samples.x_0(0, cx.shape);
+                let own = state.own.filter(|_| cx.settings.picture.is_none());
+                own.into_iter().for_each(|own| cx.want(Effect::OpenOwn(own, cx.shape)));
+            }
+        }
+        Message::Settled => {
+            renew_picture(state, cx);
+            renew_noise(state, cx);
+        }
+        Message::Changed("t") => renew_x_t(state, cx),
+        Message::Changed("noise") => renew_noise(state, cx),
+        Message::Changed("thumbs") => {
+            state.problem.clear();
+            renew_picture(state, cx);
+            renew_noise(state, cx);
+        }
+        Message::Own(file, name, shape, opened) => take_own(state, *file, name, *shape, opened, cx),
+        Message::Told(Told::Opened(_) | Told::CameBack { .. }) => ask(state, cx),
+        Message::Told(Told::News(ticket, News::Predicted { milliseconds }, tensors)) => {
+            // What was asked last is still to come; until then an answer that is a moment late is nearer than none.
+            let late = state.asked != Some(*ticket);
+            if !(late && cx.settings.t == 0) {
+                show_prediction(state, late, tensors.clone(), cx);
+            }
+            cx.raise(Message::PredictionTook(*milliseconds));
+        }
+        Message::Told(Told::News(ticket, News::Failed { message }, _)) if state.asked == Some(*ticket) => {
+            state.asked = None;
+            cx.fail(message);
+        }
+        _ => {}
+    }
+}
+
+/// The visitor's own picture is x_0, if the model still wants it in this size.
+fn take_own(
+    state: &mut State,
+    file: FileId,
+    name: &str,
+    shape: Shape,
+    opened: &Result<Vec<f32>, String>,
+    cx: &mut Common,
+) {
+    let again = state.own == Some(file);
+    match opened {
+        // It comes along to another model without a word, unless something else is chosen meanwhile.
+        _ if again && (shape != cx.shape || cx.settings.picture.is_some()) => {}
+        Ok(x_0) if shape == cx.shape => {
+            state.problem.clear();
+            cx.settings.picture = None;
+            state.x_0.clone_from(x_0);
+            state.own = Some(file);
+            renew_picture(state, cx);
+            renew_noise(state, cx);
+            if !again {
+                cx.say(format!("“{name}” is x₀ now; it has not left your machine."));
+                cx.changed();
+            }
+        }
+        Ok(_) => cx.fail("the model has changed meanwhile: please choose the picture again"),
+        Err(problem) => {
+            state.problem.clone_from(problem);
+            cx.fail(problem);
+        }
+    }
+}
+
+/// Takes the chosen sample for x_0, unless the visitor's own picture is there.
+fn renew_picture(state: &mut State, cx: &Common) {
+    let Some(shown) = &mut state.shown else { return };
+    if let Some(picture) = cx.settings.picture {
+        state.x_0 = cx.samples.x_0(picture.min(cx.samples.count() - 1), cx.shape);
+    }
+    shown.x_0 = Sheet::of(&state.x_0, cx.shape, 1);
+}
+
+/// Draws ε from its seed, and everything that depends on it.
+fn renew_noise(state: &mut State, cx: &mut Common) {
+    let (Some(shown), Some(model)) = (&mut state.shown, &cx.model) else { return };
+    state.epsilon = Rng::new(cx.settings.noise).normals(cx.shape.len());
+    shown.epsilon = Sheet::of_noise(&state.epsilon, cx.shape);
+    let last = model.schedule.timesteps();
+    let tile = |i: usize| x_at(&state.x_0, &state.epsilon, &model.schedule, (i * last + (TILES - 1) / 2) / (TILES - 1));
+    let tiles: Vec<f32> = (0..TILES).flat_map(tile).collect();
+    shown.film = Sheet::of(&tiles, cx.shape.with_n(TILES), TILES);
+    renew_x_t(state, cx);
+}
+
+/// x_t for the paper's t: √ᾱ_t·x_0 + √(1 − ᾱ_t)·ε.
+fn x_at(x_0: &[f32], epsilon: &[f32], schedule: &Schedule, t: usize) -> Vec<f32> {
+    let (signal, sigma) = closed_form_paper(schedule, t);
+    let (signal, sigma) = (signal as f32, sigma as f32);
+    x_0.iter().zip(epsilon).map(|(&x, &e)| signal * x + sigma * e).collect()
+}
+
+/// x_t and its numbers; asks for ε̂.
+fn renew_x_t(state: &mut State, cx: &mut Common) {
+    let (Some(shown), Some(model)) = (&mut state.shown, &cx.model) else { return };
+    let t = cx.settings.t;
+    shown.weights = closed_form_paper(&model.schedule, t);
+    state.x_t = x_at(&state.x_0, &state.epsilon, &model.schedule, t);
+    shown.x_t = Sheet::of(&state.x_t, cx.shape, 1);
+    ask(state, cx);
+}
+
+/// Asks for ε̂ at the present t, if there is anybody to ask.
+fn ask(state: &mut State, cx: &mut Common) {
+    let Some(shown) = &mut state.shown else { return };
+    state.asked.take().into_iter().for_each(|ticket| cx.pool.end(ticket));
+    let Some(timestep) = cx.settings.t.checked_sub(1) else {
+        // x_0 is x_0: no noise to find, and no timestep to ask at.
+        shown.epsilon_hat = Sheet::blank(cx.shape);
+        shown.x_0_hat = shown.x_0.clone();
+        state.loss = Some(Loss::None);
+        return;
+    };
+    if cx.pool.opened() {
+        let x = Tensor::new("x", cx.shape, state.x_t.clone());
+        state.asked = Some(cx.pool.begin(Job::Predict { timestep }, vec![x]));
+    }
+}
+
+/// Shows ε̂ and x̂_0, and the loss if they answer the last question.
+fn show_prediction(state: &mut State, late: bool, mut tensors: Vec<Tensor>, cx: &Common) {
+    let [epsilon, x_0] = ["epsilon", "x0"].map(|name| Tensor::take(&mut tensors, name, cx.shape.len()));
+    let (Some(epsilon), Some(x_0), Some(shown)) = (epsilon, x_0, &mut state.shown) else { return };
+    shown.epsilon_hat = Sheet::of_noise(&epsilon, cx.shape);
+    shown.x_0_hat = Sheet::of(&x_0, cx.shape, 1);
+    if !late {
+        state.loss = Some(Loss::Of(objective::simple_loss(&state.epsilon, &epsilon)));
+    }
+}

@@ -1,0 +1,84 @@
+//! Between the table of controls and their elements: what they say goes to the page, and what it makes of it comes back.
+
+use super::{Shared, dispatch, dom};
+use crate::web::app::{App, Message};
+use crate::web::controls::{CONTROLS, Kind};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlInputElement, HtmlSelectElement};
+
+/// Listens to every control.
+pub fn listen(page: &Shared) {
+    for control in CONTROLS {
+        let Some(id) = control.id else { continue };
+        let page = page.clone();
+        dom::on(&dom::by_id::<Element>(id), "input", move |_| {
+            if let Some(text) = read(id) {
+                dispatch(&page, Message::Control(id, text));
+            }
+        });
+    }
+}
+
+/// What a control says.
+fn read(id: &str) -> Option<String> {
+    let element: Element = dom::by_id(id);
+    if let Some(select) = element.dyn_ref::<HtmlSelectElement>() {
+        return Some(select.value());
+    }
+    match element.dyn_ref::<HtmlInputElement>() {
+        Some(input) if input.type_() == "checkbox" => Some(input.checked().to_string()),
+        Some(input) => Some(input.value()),
+        None => radios(&element).into_iter().find(HtmlInputElement::checked).map(|radio| radio.value()),
+    }
+}
+
+/// The radios in a group.
+fn radios(group: &Element) -> Vec<HtmlInputElement> {
+    let inputs = group.get_elements_by_tag_name("input");
+    (0..inputs.length()).filter_map(|i| inputs.item(i)?.dyn_into().ok()).collect()
+}
+
+/// Shows every control as the settings have it. One that says what it cannot mean is left as it is, and marked.
+pub fn show(app: &App) {
+    let cx = &app.common;
+    for control in CONTROLS {
+        let Some(id) = control.id else { continue };
+        if matches!(control.kind, Kind::Timesteps(_)) {
+            dom::set_attribute(&dom::by_id(id), "max", &cx.limits().timesteps.to_string());
+        }
+        let text = control.text(&cx.settings);
+        let text = match id {
+            "model" => {
+                let coming = app.machine.download.as_ref().filter(|download| download.by_hand);
+                coming.map_or(text, |download| download.name.clone())
+            }
+            "class" if cx.limits().classes == 0 => "each".to_owned(),
+            _ => text,
+        };
+        let element: Element = dom::by_id(id);
+        if let Some(select) = element.dyn_ref::<HtmlSelectElement>() {
+            if select.value() != text {
+                select.set_value(&text);
+            }
+        } else if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
+            show_input(input, &text, cx.invalid.iter().any(|(other, _)| *other == id));
+        } else {
+            radios(&element).iter().for_each(|radio| radio.set_checked(radio.value() == text));
+        }
+    }
+}
+
+fn show_input(input: &HtmlInputElement, text: &str, invalid: bool) {
+    if input.type_() == "checkbox" {
+        return input.set_checked(text == "true");
+    }
+    if invalid {
+        return dom::set_attribute(input, "aria-invalid", "true");
+    }
+    let _ = input.remove_attribute("aria-invalid");
+    // Who types 1.50 is not to find 1.5 under the fingers.
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    if number(&input.value()) != number(text) {
+        input.set_value(text);
+    }
+}

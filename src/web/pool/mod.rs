@@ -1,0 +1,435 @@
+//! The workers behind the page: one that leads, answers single questions and opens the engine of the visitor's choice, and on the
+//! CPU one more per core, with which it shares out the images of a walk; a check has a worker of its own. They share no memory,
+//! so that any host will do.
+//!
+//! The pool knows no browser and no view. It says what is to be done ([`Order`]) and what has happened ([`Told`]). A walk goes
+//! on through the loss of workers and of engines: the pool keeps its last whole step and begins anew from there, and who asked
+//! for it hears of the steps alone.
+
+pub mod crew;
+pub mod gather;
+
+use super::job::{Job, News, Tensor, Ticket};
+use super::messages::{FromWorker, ToWorker};
+use crate::engine::{Choice, Description, Kind};
+use crate::playground::Settings;
+use crew::{Crew, Machine, Worker, WorkerId};
+use gather::{Gather, split};
+
+/// Engines that may fail before the page gives up.
+const RESTARTS: u32 = 3;
+
+/// What is to be done with a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// Start one.
+    Start(WorkerId),
+    /// Hand it the model at hand, for this engine.
+    Open(WorkerId, Choice),
+    /// Send it a message.
+    Send(WorkerId, ToWorker, Vec<Tensor>),
+    /// End it.
+    End(WorkerId),
+}
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// A worker for this engine begins.
+    Starting(Choice),
+    /// It opens its engine.
+    Opening,
+    /// It has.
+    Opened(Description),
+    /// So many workers have an engine now.
+    Workers(usize),
+    /// One that had a share in a walk has stopped, and this many go on without it.
+    WorkerLost {
+        /// Those that go on.
+        left: usize,
+        /// Why.
+        message: String,
+    },
+    /// The engine has stopped, and the CPU's begins in its place.
+    EngineLost {
+        /// Which it was, as far as was known.
+        was: Kind,
+        /// Why.
+        message: String,
+    },
+    /// A GPU cannot be had, and the CPU's engine begins in its place.
+    FellBack {
+        /// Why.
+        message: String,
+    },
+    /// The engine chosen cannot be had, and the one before goes on.
+    CameBack {
+        /// That one, with so many workers.
+        engine: Description,
+        /// How many.
+        workers: usize,
+        /// Why.
+        message: String,
+    },
+    /// There is no engine.
+    GaveUp {
+        /// Why.
+        message: String,
+    },
+    /// News of a job, with its tensors.
+    News(Ticket, News, Vec<Tensor>),
+}
+
+/// A walk in progress.
+#[derive(Debug)]
+struct Walk {
+    ticket: Ticket,
+    /// Its number among the workers: another one each time it begins anew, so that late news of the time before are known.
+    number: Ticket,
+    settings: Settings,
+    seed: u64,
+    watch: Vec<String>,
+    /// Which worker computes which share.
+    of: Vec<WorkerId>,
+    gather: Gather,
+    /// Steps done, and x after them, `[N, H, W, C]`.
+    step: usize,
+    x: Option<Tensor>,
+}
+
+/// A check, in a worker of its own.
+#[derive(Debug)]
+struct Check {
+    ticket: Ticket,
+    worker: WorkerId,
+    job: Option<Job>,
+}
+
+/// All workers.
+#[derive(Debug, Default)]
+pub struct Pool {
+    machine: Machine,
+    /// Bytes of the model at hand, once its weights are there.
+    model: Option<f64>,
+    crew: Crew,
+    /// The crew that worked before the visitor chose another engine, until that one works.
+    former: Option<Crew>,
+    /// What is asked of the leader.
+    choice: Choice,
+    failures: u32,
+    walk: Option<Walk>,
+    prediction: Option<Ticket>,
+    checks: Vec<Check>,
+    last_worker: WorkerId,
+    last_ticket: Ticket,
+    orders: Vec<Order>,
+    told: Vec<Told>,
+}
+
+impl Pool {
+    /// No workers yet, on such a machine.
+    pub fn new(machine: Machine) -> Self {
+        Self { machine, ..Self::default() }
+    }
+
+    /// Whether an engine waits for work.
+    pub fn opened(&self) -> bool {
+        self.crew.engine.is_some()
+    }
+
+    /// What is to be done and what has happened since the last call, each in its order.
+    pub fn take(&mut self) -> (Vec<Order>, Vec<Told>) {
+        (std::mem::take(&mut self.orders), std::mem::take(&mut self.told))
+    }
+
+    /// Starts a worker for the engine of the visitor's choice; the present ones go on if it does not work.
+    pub fn choose(&mut self, choice: Choice) {
+        if self.opened() {
+            self.pause_walk();
+            let crew = std::mem::take(&mut self.crew);
+            let before = self.former.replace(crew);
+            self.end_crew(before);
+        }
+        (self.choice, self.failures) = (choice, 0);
+        self.start();
+    }
+
+    /// The model at hand is this large. Another one than before gets new workers.
+    pub fn model(&mut self, bytes: f64, choice: Choice) {
+        if self.model.replace(bytes).is_none() {
+            return self.open();
+        }
+        let former = self.former.take();
+        self.end_crew(former);
+        (self.choice, self.failures) = (choice, 0);
+        self.start();
+    }
+
+    /// Begins a job. A prediction replaces one that still waits, a walk one in progress; a prediction without an engine to ask is
+    /// never answered.
+    pub fn begin(&mut self, job: Job, tensors: Vec<Tensor>) -> Ticket {
+        let ticket = self.number();
+        match job {
+            Job::Predict { .. } => {
+                if let (true, Some(leader)) = (self.opened(), self.crew.leader()) {
+                    self.prediction = Some(ticket);
+                    self.send(leader, ToWorker::Begin { ticket, job }, tensors);
+                }
+            }
+            Job::Walk { settings, seed, after, watch, .. } => {
+                self.pause_walk();
+                let (of, gather, x) = (Vec::new(), Gather::new(&[], after), tensors.into_iter().next());
+                self.walk = Some(Walk { ticket, number: ticket, settings, seed, watch, of, gather, step: after, x });
+                self.resume();
+            }
+            Job::Check { .. } => {
+                self.last_worker += 1;
+                let worker = self.last_worker;
+                self.checks.push(Check { ticket, worker, job: Some(job) });
+                self.orders.push(Order::Start(worker));
+            }
+        }
+        ticket
+    }
+
+    /// Ends a job, if it is in progress.
+    pub fn end(&mut self, ticket: Ticket) {
+        if self.walk.as_ref().is_some_and(|walk| walk.ticket == ticket) {
+            self.pause_walk();
+            self.walk = None;
+        }
+        self.prediction.take_if(|asked| *asked == ticket);
+        let worker = self.checks.iter().find(|check| check.ticket == ticket).map(|check| check.worker);
+        worker.into_iter().for_each(|worker| self.end_check(worker));
+    }
+
+    /// A worker has said something.
+    pub fn hear(&mut self, worker: WorkerId, message: FromWorker, tensors: Vec<Tensor>) {
+        if let Some(check) = self.checks.iter_mut().find(|check| check.worker == worker) {
+            return match message {
+                FromWorker::Ready => {
+                    let (ticket, job) = (check.ticket, check.job.take());
+                    job.into_iter().for_each(|job| self.send(worker, ToWorker::Begin { ticket, job }, tensors.clone()));
+                }
+                FromWorker::News { ticket, news } => {
+                    if matches!(news, News::Done | News::Failed { .. }) {
+                        self.end_check(worker);
+                    }
+                    self.told.push(Told::News(ticket, news, tensors));
+                }
+                FromWorker::Lost { message } => self.lose(worker, &message),
+                FromWorker::Opened(_) | FromWorker::Refused { .. } => {}
+            };
+        }
+        if !self.crew.knows(worker) {
+            // One that is set aside or has been ended. Of the first kind only its end is of interest.
+            if let FromWorker::Lost { message } = message {
+                self.lose(worker, &message);
+            }
+            return;
+        }
+        let leads = self.crew.leader() == Some(worker);
+        match message {
+            FromWorker::Ready => {
+                self.crew.is_ready(worker);
+                if leads { self.open() } else { self.orders.push(Order::Open(worker, Choice::Cpu)) }
+            }
+            FromWorker::Opened(engine) => {
+                self.crew.has_opened(worker);
+                if leads { self.welcome(engine) } else { self.told.push(Told::Workers(self.crew.opened())) }
+            }
+            FromWorker::Refused { message } if leads => self.fall_back(&message),
+            FromWorker::Refused { message } | FromWorker::Lost { message } => self.lose(worker, &message),
+            FromWorker::News { ticket, news } => self.hear_of(worker, ticket, news, tensors),
+        }
+    }
+
+    fn hear_of(&mut self, worker: WorkerId, ticket: Ticket, news: News, tensors: Vec<Tensor>) {
+        if self.prediction == Some(ticket) || matches!(news, News::Predicted { .. }) {
+            // An answer that is late may still be of use: who asked knows whether it is.
+            self.prediction.take_if(|asked| *asked == ticket);
+            return self.told.push(Told::News(ticket, news, tensors));
+        }
+        let Some(walk) = self.walk.as_mut().filter(|walk| walk.number == ticket) else { return };
+        let Some(share) = walk.of.iter().position(|&of| of == worker) else { return };
+        let ticket = walk.ticket;
+        match news {
+            News::Part { step, done, .. } => {
+                let (step, done, of) = walk.gather.part(share, step, done);
+                self.told.push(Told::News(ticket, News::Part { step, done, of }, Vec::new()));
+            }
+            News::Frame { step, timestep, milliseconds } => {
+                let Some(whole) = walk.gather.frame(share, step, timestep, milliseconds, tensors) else { return };
+                walk.step = whole.step;
+                walk.x = whole.tensors.iter().find(|tensor| tensor.name == "x").cloned().or(walk.x.take());
+                let news =
+                    News::Frame { step: whole.step, timestep: whole.timestep, milliseconds: whole.milliseconds };
+                self.told.push(Told::News(ticket, news, whole.tensors));
+            }
+            News::Done => {
+                if walk.gather.finish(share) {
+                    self.walk = None;
+                    self.told.push(Told::News(ticket, News::Done, Vec::new()));
+                }
+            }
+            News::Failed { .. } => {
+                self.end(ticket);
+                self.told.push(Told::News(ticket, news, Vec::new()));
+            }
+            News::Predicted { .. } | News::Check(_) => {}
+        }
+    }
+
+    /// A worker has stopped, or could not be started. Without the leader another one starts on the next engine; without one of the
+    /// others the rest do its share. Either way a walk goes on where it was.
+    pub fn lose(&mut self, worker: WorkerId, message: &str) {
+        if let Some(check) = self.checks.iter().find(|check| check.worker == worker) {
+            let news = News::Failed { message: message.to_owned() };
+            self.told.push(Told::News(check.ticket, news, Vec::new()));
+            return self.end_check(worker);
+        }
+        if let Some(former) = self.former.as_mut().filter(|former| former.knows(worker)) {
+            if former.leader() == Some(worker) {
+                let former = self.former.take();
+                return self.end_crew(former);
+            }
+            former.dismiss(worker);
+            return self.orders.push(Order::End(worker));
+        }
+        if !self.crew.knows(worker) {
+            return;
+        }
+        if self.crew.leader() != Some(worker) {
+            self.crew.dismiss(worker);
+            self.orders.push(Order::End(worker));
+            let needed = self.walk.as_ref().is_some_and(|walk| walk.of.contains(&worker));
+            if needed && self.opened() {
+                let left = self.crew.opened();
+                self.told.push(Told::WorkerLost { left, message: message.to_owned() });
+                self.resume();
+            }
+            return self.told.push(Told::Workers(self.crew.opened()));
+        }
+        self.failures += 1;
+        // A worker that never came to listen will not do so the next time either.
+        if self.failures > RESTARTS || !self.crew.leader_listens() {
+            return self.fall_back(message);
+        }
+        let asked = if self.choice == Choice::Cpu { Kind::Cpu } else { Kind::Gpu };
+        let was = self.crew.engine.as_ref().map_or(asked, |engine| engine.engine);
+        self.choice = Choice::Cpu;
+        self.told.push(Told::EngineLost { was, message: message.to_owned() });
+        self.start();
+    }
+
+    /// The engine asked for cannot be had: the one that worked goes on, or the CPU's begins. Without either there is none.
+    fn fall_back(&mut self, message: &str) {
+        let message = message.to_owned();
+        let present = std::mem::take(&mut self.crew);
+        self.end_crew(Some(present));
+        if let Some(former) = self.former.take() {
+            self.crew = former;
+            if let Some(engine) = self.crew.engine.clone() {
+                self.choice = engine.engine.into();
+                self.told.push(Told::CameBack { engine, workers: self.crew.opened(), message });
+            }
+            return self.resume();
+        }
+        if self.choice == Choice::Gpu {
+            self.choice = Choice::Cpu;
+            self.told.push(Told::FellBack { message });
+            return self.start();
+        }
+        let walk = self.walk.take();
+        let failed = News::Failed { message: message.clone() };
+        self.told.extend(walk.map(|walk| Told::News(walk.ticket, failed, Vec::new())));
+        self.told.push(Told::GaveUp { message });
+    }
+
+    /// Starts a leader for `choice`, in place of all workers there are.
+    fn start(&mut self) {
+        let present = std::mem::take(&mut self.crew);
+        self.end_crew(Some(present));
+        self.prediction = None;
+        self.told.push(Told::Starting(self.choice));
+        self.hire();
+    }
+
+    /// Hands the model to a leader that waits for it.
+    fn open(&mut self) {
+        if let Some(leader) = self.crew.leader().filter(|_| self.model.is_some() && self.crew.leader_listens()) {
+            self.told.push(Told::Opening);
+            self.orders.push(Order::Open(leader, self.choice));
+        }
+    }
+
+    /// The leader's engine is open.
+    fn welcome(&mut self, engine: Description) {
+        let several = engine.several_workers;
+        self.crew.engine = Some(engine.clone());
+        // The one before is of no more use.
+        let former = self.former.take();
+        self.end_crew(former);
+        self.told.push(Told::Opened(engine));
+        let wanted = if several { self.machine.workers(self.model.unwrap_or_default()) } else { 1 };
+        (1..wanted).for_each(|_| self.hire());
+        self.resume();
+    }
+
+    /// Begins the walk anew where it stands, with all workers that have an engine. Without any it waits for the first.
+    fn resume(&mut self) {
+        self.pause_walk();
+        let number = self.number();
+        let of = self.crew.with_engine();
+        let Some(walk) = self.walk.as_mut().filter(|_| !of.is_empty()) else { return };
+        let ranges = split(walk.settings.classes.len(), of.len());
+        walk.number = number;
+        walk.gather = Gather::new(&ranges, walk.step);
+        walk.of = of[..ranges.len()].to_vec();
+        for (&worker, images) in walk.of.iter().zip(ranges) {
+            let share = walk.x.as_ref().map(|x| {
+                let len = x.values.len() / x.shape.n().max(1);
+                let values = x.values.get(images.start * len..images.end * len).unwrap_or_default();
+                Tensor::new(&x.name, x.shape.with_n(images.len()), values.to_vec())
+            });
+            let (settings, watch) = (walk.settings.clone(), walk.watch.clone());
+            let job = Job::Walk { settings, seed: walk.seed, after: walk.step, images, watch };
+            let message = ToWorker::Begin { ticket: number, job };
+            self.orders.push(Order::Send(worker, message, share.into_iter().collect()));
+        }
+    }
+
+    /// Ends the walk wherever it is computed; it stands where it is.
+    fn pause_walk(&mut self) {
+        if let Some(walk) = &mut self.walk {
+            let ticket = walk.number;
+            for worker in std::mem::take(&mut walk.of).into_iter().filter(|&worker| self.crew.knows(worker)) {
+                self.orders.push(Order::Send(worker, ToWorker::End { ticket }, Vec::new()));
+            }
+        }
+    }
+
+    fn hire(&mut self) {
+        self.last_worker += 1;
+        self.crew.workers.push(Worker::new(self.last_worker));
+        self.orders.push(Order::Start(self.last_worker));
+    }
+
+    fn end_crew(&mut self, crew: Option<Crew>) {
+        self.orders.extend(crew.iter().flat_map(|crew| &crew.workers).map(|worker| Order::End(worker.id)));
+    }
+
+    fn end_check(&mut self, worker: WorkerId) {
+        self.checks.retain(|check| check.worker != worker);
+        self.orders.push(Order::End(worker));
+    }
+
+    fn send(&mut self, worker: WorkerId, message: ToWorker, tensors: Vec<Tensor>) {
+        self.orders.push(Order::Send(worker, message, tensors));
+    }
+
+    fn number(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+}
