@@ -26,7 +26,8 @@ pub fn load_idx(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset
 /// What the labels 0, 1, … of a data set in IDX format are called, if all of the model's classes are among them.
 pub fn shared(dir: &Path, config: &UnetConfig) -> Result<Option<Vec<String>>, Failure> {
     let names = read_names(dir)?.map_or_else(|| numbers(256), |(_, names)| names);
-    Ok(are_among(config.data_names(), &names).then_some(names))
+    let classes: Vec<&str> = config.named_labels().map(|(_, name)| name).collect();
+    Ok(are_among(&classes, &names).then_some(names))
 }
 
 /// The names of the classes of a data set in IDX format, from a file beside it or the labels' numbers: of those with pictures.

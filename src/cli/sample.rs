@@ -65,7 +65,7 @@ pub struct Args {
     /// Variance of ddpm's step: small is the posterior's, large the forward step's.
     #[arg(long)]
     variance: Option<VarianceName>,
-    /// Which class, by its name or its number, or "none"; without it each in turn.
+    /// Which class, by its name (which comes first) or its number, or "none"; without it each in turn.
     #[arg(long, allow_negative_numbers = true)]
     class: Option<String>,
     /// Guidance w, -20 to 20, in eps = eps_none + w (eps_class - eps_none); 1, the usual, is off and costs one evaluation per step.
