@@ -100,9 +100,10 @@ impl Dataset {
         for (index, label) in self.labels.iter_mut().enumerate() {
             let unknown =
                 || DataError::UnknownLabel { file: file.to_owned(), index, found: *label, classes: classes.to_vec() };
-            let number = numbers.get(usize::from(*label)).copied().flatten();
-            // Labels are bytes, and there are no more classes than labels.
-            *label = number.ok_or_else(unknown)? as u8;
+            let number = numbers.get(usize::from(*label)).copied().flatten().ok_or_else(unknown)?;
+            let large =
+                |_| DataError::LargeLabel { file: file.to_owned(), name: classes[number].clone(), label: number };
+            *label = u8::try_from(number).map_err(large)?;
         }
         Ok(())
     }
@@ -141,6 +142,8 @@ mod tests {
         assert_eq!(data.labels, [0, 1, 0]);
         let error = of(&[2, 1]).renumber(&names(&["a", "b", "c"]), &names(&["c"]), "it").unwrap_err().to_string();
         assert!(error.contains("label 1 at index 1"), "{error}");
+        let error = of(&[0]).renumber(&names(&["299"]), &numbers(300), "it").unwrap_err().to_string();
+        assert_eq!(error, "it has pictures of the model's class 299, whose label is 299: data have labels up to 255");
         assert!(of(&[3]).renumber(&names(&["a"]), &names(&["a"]), "it").is_err());
         assert!(are_among(&["é"], &names(&["a", "e\u{301}"])), "one text in two writings");
         assert!(!are_among(&[], &names(&["a"])) && !are_among(&["a", "b"], &names(&["a"])));
