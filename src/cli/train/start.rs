@@ -12,7 +12,7 @@ use crate::data::{self, Dataset, Split};
 use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::train::saved::RUN_FILE;
 use crate::train::{Progress, Recipe};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -194,18 +194,23 @@ fn settings(args: &Args) -> Result<Given, Failure> {
         }
         object.insert("net".to_owned(), table.into());
     }
-    recipe_file::set(object, &args.set)?;
-    if let Some(lr) = args.lr {
-        if !lr.is_finite() {
-            return Err(format!("--lr is {lr}, expected a number above 0").into());
+    let mut assigned = recipe_file::assignments(&args.set)?;
+    if let Some(lr) = args.lr.filter(|lr| !lr.is_finite()) {
+        return Err(format!("--lr is {lr}, expected a number above 0").into());
+    }
+    for (flag, key, value) in [
+        ("lr", "lr", args.lr.map(Value::from)),
+        ("batch", "batch", args.batch.map(Value::from)),
+        ("steps", "steps", args.steps.map(Value::from)),
+        ("seed", "seed", args.seed.map(Value::from)),
+        ("size", "net.sample_size", args.size.map(Value::from)),
+    ] {
+        let Some(value) = value else { continue };
+        if let Some(other) = recipe_file::other_than(&assigned, key, &value) {
+            return Err(format!("--{flag} is {value}, but --set {key} is {other}: expected one of them").into());
         }
-        object.insert("lr".to_owned(), json!(lr));
+        assigned.push((key.to_owned(), value));
     }
-    for (key, value) in [("batch", args.batch), ("steps", args.steps), ("seed", args.seed)] {
-        value.map(|value| object.insert(key.to_owned(), json!(value)));
-    }
-    if let Some(size) = args.size {
-        recipe_file::set(object, &[format!("net.sample_size={size}")])?;
-    }
+    recipe_file::set(object, assigned)?;
     Ok(given)
 }
