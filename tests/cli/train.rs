@@ -49,8 +49,12 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     succeed(&format!("{train} --config {config} --steps 2 --batch 2 --set batch=2 --lr 1e-3 --set lr=0.001"));
     let before = fs::read(folder.path("run").join("training_state.safetensors")).expect("the state");
     fail(&format!("{train} --config {config} --steps 3"), &["--resume", "another --out"]);
-    fail(&format!("{train} --resume"), &["2 steps already"]);
-    fail(&format!("{train} --resume --steps 1"), &["has taken 2 steps already, more than the 1"]);
+    fail(&format!("{train} --resume"), &["the run has its 2 steps already: give a larger --steps to go on\n"]);
+    fail(&format!("{train} --resume --steps 2 --set steps=2"), &["the run has its 2 steps already"]);
+    fail(
+        &format!("{train} --resume --steps 1"),
+        &["has taken 2 steps already, more than the 1 that it is to have: give a larger --steps to go on\n"],
+    );
     fail(
         &format!("{train} --resume --steps 4 --batch 3 --seed 9"),
         &["keeps its recipe", "`batch` is 2 in the run and 3 here", "`seed` is 0"],

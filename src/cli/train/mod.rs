@@ -113,6 +113,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut trainer = Trainer::new(&engine, config, schedule, prediction, options, &weights)?;
     if let Some(source) = source {
         RunFolder::restore(&source, &mut trainer, &mut progress)?;
+        // The state may be further than the file that tells of it.
+        start::check_unfinished(&folder.dir, progress.step, trainer.options().steps)?;
     }
     let values: usize = trainer.parameters().iter().map(|spec| spec.shape.len()).sum();
     let images = if data.len() == 1 { "image" } else { "images" };

@@ -13,6 +13,7 @@ use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::train::saved::RUN_FILE;
 use crate::train::{Progress, Recipe};
 use serde_json::{Map, Value};
+use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,15 +40,7 @@ impl Start {
         };
         let (mut checkpoint, mut recipe, mut progress, source) =
             if args.resume { resumed(args, &given)? } else { begun(args, &given)? };
-        let (taken, wanted) = (progress.step, recipe.options.steps);
-        if taken >= wanted {
-            let text = if taken == wanted {
-                format!("the run has its {} already", steps(taken))
-            } else {
-                format!("the run has taken {} already, more than the {wanted} that it is to have", steps(taken))
-            };
-            return Err(format!("{text}: give a larger --steps to go on").into());
-        }
+        check_unfinished(&args.out, progress.step, recipe.options.steps)?;
         let data = dataset::load_data(&args.data, &checkpoint.config, Split::Train)?;
         let found = data.fingerprint();
         if let Some(expected) = progress.data.as_ref().filter(|expected| **expected != found) {
@@ -98,6 +91,28 @@ fn resumed(args: &Args, given: &Given) -> Result<Parts, Failure> {
     kept.map_err(|error| format!("{error}; to change more, start a new run with --from"))?;
     checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
     Ok((checkpoint, recipe, Progress { options: None, ..progress }, Some(source)))
+}
+
+/// A run that has taken as many steps as it is to have has nothing to do, and none goes backwards unless told to.
+pub fn check_unfinished(out: &Path, taken: u64, wanted: u64) -> Result<(), Failure> {
+    let text = match taken.cmp(&wanted) {
+        Ordering::Less => return Ok(()),
+        Ordering::Equal => format!("the run has its {} already: give a larger --steps to go on", steps(taken)),
+        Ordering::Greater => {
+            let kept = RunFolder::list(out).into_iter().filter(|&kept| kept < wanted);
+            let kept: Vec<String> = kept.map(|kept| kept.to_string()).collect();
+            let back = match kept.is_empty() {
+                true => String::new(),
+                false => format!(", or go back to a checkpoint with --back-to ({})", kept.join(", ")),
+            };
+            format!(
+                "the run has taken {} already, more than the {wanted} that it is to have: give a larger --steps to go \
+                 on{back}",
+                steps(taken)
+            )
+        }
+    };
+    Err(text.into())
 }
 
 /// The place of a file or folder that need not be there yet, without links.
