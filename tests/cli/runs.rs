@@ -113,6 +113,7 @@ fn going_back_forgets_what_came_after() {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
     assert_eq!(metrics.lines().map(|line| json(line)["step"].clone()).collect::<Vec<_>>(), [1, 10, 11]);
     // It goes back only if it is told to, also where it was killed between its state and the file that tells of it.
+    fail(&format!("{train} --resume --back-to 7"), &["no checkpoint of step 7 in ", "run: those of 5, 10 were kept"]);
     let shorter = |steps| {
         let error =
             format!("has taken 11 steps already, more than the {steps} that it is to have: give a larger --steps");

@@ -60,7 +60,7 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
         &["keeps its recipe", "`batch` is 2 in the run and 3 here", "`seed` is 0"],
     );
     fail(&format!("{train} --resume --steps 4 --config {rgb}"), &["`in_channels` is 1 in the run and 3 here"]);
-    fail(&format!("{train} --resume --steps 4 --back-to 1"), &["no checkpoint of step 1", "none"]);
+    fail(&format!("{train} --resume --steps 4 --back-to 1"), &["no checkpoint of step 1 in ", "run: none was kept"]);
     fail(&format!("{train} --steps 4 --back-to 1"), &["--resume"]);
     let other = Folder::new();
     fail(

@@ -55,7 +55,8 @@ fn to_json(value: toml::Value) -> Value {
 pub fn assignments(texts: &[String]) -> Result<Vec<(String, Value)>, Failure> {
     let mut assigned: Vec<(String, Value)> = Vec::new();
     for text in texts {
-        let Some((key, value)) = text.split_once('=') else {
+        let parts = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
+        let Some((key, value)) = parts else {
             return Err(format!("--set {text}: expected a setting, = and a value").into());
         };
         let (key, value) = (key.trim(), value.trim());
@@ -209,7 +210,10 @@ mod tests {
             assert_eq!(unclipped.scheduler.clip_sample, expected);
             assert_eq!(unclipped.with(&Map::new()).unwrap(), unclipped, "what was chosen stays");
         }
-        assert!(assignments(&["lr".to_owned()]).is_err());
+        for bad in ["lr", "=3"] {
+            let error = assignments(&[bad.to_owned()]).unwrap_err().to_string();
+            assert_eq!(error, format!("--set {bad}: expected a setting, = and a value"));
+        }
     }
 
     #[test]

@@ -79,8 +79,9 @@ fn resumed(args: &Args, given: &Given) -> Result<Parts, Failure> {
             let kept = RunFolder::list(&args.out);
             if !kept.contains(&step) {
                 let kept = kept.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-                let kept = if kept.is_empty() { "none".to_owned() } else { kept };
-                return Err(format!("there is no checkpoint of step {step} in {}: {kept}", args.out.display()).into());
+                let kept = if kept.is_empty() { "none was".to_owned() } else { format!("those of {kept} were") };
+                let out = args.out.display();
+                return Err(format!("there is no checkpoint of step {step} in {out}: {kept} kept").into());
             }
             RunFolder::kept(&args.out, step)
         }
