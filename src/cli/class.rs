@@ -1,6 +1,6 @@
 //! `--class`: which labels the images get, told by number or by name.
 
-use super::Failure;
+use super::{Failure, listed, shown};
 use crate::data::same_name;
 use crate::model::config::UnetConfig;
 
@@ -39,21 +39,23 @@ fn meant(config: &UnetConfig, text: &str) -> Result<(Option<usize>, Option<Strin
         };
         return Ok((Some(label), note));
     }
-    if text == NONE {
-        return match (config.num_class_embeds, config.null_class) {
-            (Some(_), None) => Err("this model has no null class, so that every image needs a class".to_owned()),
-            _ => Ok((None, None)),
-        };
+    let lower = text.to_lowercase();
+    let alike: Vec<_> = config.named_labels().filter(|(_, name)| same_name(&name.to_lowercase(), &lower)).collect();
+    let names = |alike: &[(usize, &str)]| alike.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(" or ");
+    if text == NONE && (config.null_class.is_some() || config.num_class_embeds.is_none()) {
+        let note = format!("--class {text} is no class, and not {}", names(&alike));
+        return Ok((None, (!alike.is_empty()).then_some(note)));
+    }
+    if text == NONE && alike.is_empty() {
+        return Err("this model has no null class, so that every image needs a class".to_owned());
     }
     if let Some(number) = number {
         let other = name_of(number).filter(|name| name.parse().is_ok_and(|other: usize| other != number));
         let note = other.map(|name| format!("--class {text} is label {number}, which is called {name}"));
         return Ok((Some(number), note));
     }
-    let lower = text.to_lowercase();
-    let alike: Vec<_> = config.named_labels().filter(|(_, name)| same_name(&name.to_lowercase(), &lower)).collect();
     let Some(&(label, name)) = alike.first() else { return Err(unknown(config, text)) };
-    let others = alike[1..].iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", ");
+    let others = names(&alike[1..]);
     let note = format!("--class {text} is the class called {name}, label {label}, and not {others}");
     Ok((Some(label), (!others.is_empty()).then_some(note)))
 }
@@ -73,13 +75,11 @@ fn unknown(config: &UnetConfig, text: &str) -> String {
         })
         .collect();
     let none = if config.null_class.is_some() { " or none" } else { "" };
-    let mut expected = format!("--class is {text}, expected {}{none}", ranges.join(", "));
-    let names: Vec<(usize, &str)> = config.named_labels().collect();
+    let mut expected = format!("--class is {}, expected {}{none}", shown(text), ranges.join(", "));
     // Numbers that are called by their numbers need no list.
-    if names.iter().any(|(label, name)| *name != label.to_string()) {
-        let shown = names.iter().take(MOST).map(|(_, name)| *name).collect::<Vec<_>>().join(", ");
-        let rest = if names.len() > MOST { ", …" } else { "" };
-        expected += &format!(", or a name: {shown}{rest}");
+    if config.named_labels().any(|(label, name)| name != label.to_string()) {
+        let names: Vec<&str> = config.named_labels().map(|(_, name)| name).collect();
+        expected += &format!(", or a name: {}", listed(&names, MOST));
     }
     expected
 }
@@ -111,8 +111,12 @@ mod tests {
     fn what_is_no_class_is_told_what_there_is() {
         let text = |config: &UnetConfig, class: &str| classes(config, Some(class), 1).unwrap_err().to_string();
         let clothes = of(["Coat", "Bag", "Shirt"]);
+        let blanks = "--class is hat, expected 0 to 2 or none, or a name: \" a\", \"b, c\", d";
+        assert_eq!(text(&of([" a", "b, c", "d"]), "hat"), blanks);
         assert_eq!(text(&clothes, "hat"), "--class is hat, expected 0 to 2 or none, or a name: Coat, Bag, Shirt");
         assert!(text(&clothes, "3").starts_with("--class is 3, expected 0 to 2"), "the null class is no class");
+        assert_eq!(text(&of(["0", "1", "2"]), ""), "--class is \"\", expected 0 to 2 or none");
+        assert_eq!(text(&of(["0", "1", "2"]), "1 "), "--class is \"1 \", expected 0 to 2 or none");
         assert_eq!(text(&of(["0", "1", "2"]), "hat"), "--class is hat, expected 0 to 2 or none");
         let plain = UnetConfig { null_class: None, ..clothes.clone() };
         assert_eq!(text(&plain, "7"), "--class is 7, expected 0 to 3, or a name: Coat, Bag, Shirt");
@@ -144,10 +148,14 @@ mod tests {
         assert_eq!(note(&of(["Coat", "coat", "Bag"]), "COAT"), (Some(0), alike.to_owned()));
         let none = "--class none is the class called none, label 1: pictures of no class are those of --guidance 0";
         assert_eq!(note(&of(["a", "none", "b"]), "none"), (Some(1), none.to_owned()));
-        assert_eq!(note(&of(["a", "None", "b"]), "none"), (None, String::new()));
+        let none = "--class none is no class, and not None";
+        assert_eq!(note(&of(["a", "None", "b"]), "none"), (None, none.to_owned()));
+        assert_eq!(note(&of(["a", "b", "c"]), "none"), (None, String::new()));
         assert_eq!(note(&of(["a", "None", "b"]), "None"), (Some(1), String::new()));
         let sure = UnetConfig { null_class: None, ..of(["a", "none", "b"]) };
         assert_eq!(note(&sure, "none"), (Some(1), String::new()));
+        let sure = UnetConfig { null_class: None, ..of(["a", "None", "b"]) };
+        assert_eq!(note(&sure, "none"), (Some(1), String::new()), "it can only be that");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `class-names.txt`: what the labels of a data set in IDX format are called, and which of a model's classes they are.
 
-use super::Failure;
+use super::{Failure, listed};
 use crate::data::names::{UsedNames, are_among, numbers, parse_names};
 use crate::data::{self, Dataset, Split};
 use crate::model::config::UnetConfig;
@@ -34,9 +34,8 @@ pub fn shared(dir: &Path, config: &UnetConfig) -> Result<Option<Vec<String>>, Fa
 pub fn of_new_network(dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
     let UsedNames { names, unused } = dataset.used_names(written(dir, dataset, 256)?);
     if !unused.is_empty() {
-        let some = unused.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let rest = if unused.len() > MOST { format!(", … ({} in all)", unused.len()) } else { String::new() };
-        say!("no pictures have label {some}{rest}: a new network has no class for that");
+        let all = if unused.len() > MOST { format!(" ({} in all)", unused.len()) } else { String::new() };
+        say!("no pictures have label {}{all}: a new network has no class for that", listed(&unused, MOST));
     }
     Ok(names)
 }

@@ -25,6 +25,7 @@ mod weights;
 use crate::checkpoint::{self, ModelFolder};
 use crate::engine::{Choice, Engine, EngineError};
 use clap::{Parser, Subcommand};
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -80,6 +81,24 @@ fn open_engine(choice: Choice) -> Result<Engine, EngineError> {
     let note = description.note.map(|note| format!(", because {note}")).unwrap_or_default();
     say!("engine: {} ({}){note}", description.engine, description.adapter);
     Ok(engine)
+}
+
+/// A number of things in words: "1 step", "2 steps".
+fn counted<T: Display + PartialEq + From<u8>>(count: T, what: &str) -> String {
+    let plural = if count == T::from(1) { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// A name in a sentence, in quotes where one would not see where it begins or ends.
+fn shown(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.trim() == name && !name.contains(|c: char| c == ',' || c.is_control());
+    if is_plain { name.to_owned() } else { format!("{name:?}") }
+}
+
+/// The first of some names, at most so many, in a row.
+fn listed<T: AsRef<str>>(names: &[T], most: usize) -> String {
+    let shown = names.iter().take(most).map(|name| shown(name.as_ref())).collect::<Vec<_>>().join(", ");
+    if names.len() > most { shown + ", …" } else { shown }
 }
 
 /// The same error with the file that it is about.
