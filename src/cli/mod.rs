@@ -25,6 +25,7 @@ mod weights;
 use crate::checkpoint::{self, ModelFolder};
 use crate::engine::{Choice, Engine, EngineError};
 use clap::{Parser, Subcommand};
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
@@ -110,7 +111,9 @@ fn in_file(path: &Path, error: Failure) -> Failure {
 fn keep_inputs(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
     // What is not there yet is nobody's input, and a folder is refused elsewhere.
     let Some(target) = std::fs::canonicalize(out).ok().filter(|target| target.is_file()) else { return Ok(()) };
-    let model_file = target.extension().is_some_and(|end| end == "json" || end == "safetensors");
+    // Those of a run, too.
+    let is_of_model = |end: &OsStr| ["json", "jsonl", "safetensors", "toml"].iter().any(|kind| end == *kind);
+    let model_file = target.extension().is_some_and(is_of_model);
     // A pipeline's files lie deeper, and beside.
     let is_read = |input: &Path| ModelFolder::find(input).is_ok_and(|model| model.reads(&target));
     let is_in = |input: &Path| {
@@ -125,6 +128,9 @@ fn keep_inputs(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
 
 /// Finds out before the work whether its result can be written, and that it replaces none of the inputs.
 fn check_output(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
+    if out.file_name().is_none() || out.to_string_lossy().ends_with(std::path::is_separator) {
+        return Err(format!("{} is the name of a folder, expected that of a file", out.display()).into());
+    }
     keep_inputs(inputs, out)?;
     Ok(checkpoint::check_place(out)?)
 }
