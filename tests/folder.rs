@@ -440,6 +440,9 @@ fn classes_go_by_the_models_names() {
     assert_eq!((images.classes(), images.load([2, 2], 3).expect("pictures").labels), (&names[..], vec![2, 1]));
     let text = images.number_as(&names[..2]).expect_err("there is no one").to_string();
     assert!(text.contains("one is unknown") && text.contains("zero, two"), "{text}");
+    let many: Vec<String> = (0..300).map(|label| format!("{label}")).chain(["one".to_owned()]).collect();
+    let text = folder.open(Split::Train).expect("it").number_as(&many).expect_err("a label is a byte").to_string();
+    assert!(text.contains("one") && text.contains("whose label is 300: data have labels up to 255"), "{text}");
     let folder = Folder::new();
     folder.picture("1.png", [1; 3]);
     let text = folder.open(Split::Train).expect("a data set").number_as(&names).expect_err("no classes").to_string();

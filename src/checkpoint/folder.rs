@@ -131,7 +131,9 @@ pub fn read_net(path: impl AsRef<Path>) -> Result<UnetConfig, CheckpointError> {
 }
 
 fn read_config(path: &Path) -> Result<UnetConfig, CheckpointError> {
-    UnetConfig::from_json(&read(path)?).map_err(|error| within(&above(path), error.into()))
+    // The error names config.json, which another file may stand in for.
+    let place = if name_of(path) == CONFIG_FILE { above(path) } else { path.to_owned() };
+    UnetConfig::from_json(&read(path)?).map_err(|error| within(&place, error.into()))
 }
 
 /// A scheduler's config, and whether it says anything of the noise.
@@ -150,8 +152,8 @@ fn named(path: &Path) -> Result<(PathBuf, Option<PathBuf>), CheckpointError> {
     if is_pickle(path) {
         return Err(CheckpointError::Pickle { path: path.display().to_string() });
     }
-    // A part alone is no model, and a config means its folder.
-    let whole = name_of(path).ends_with(".safetensors") && !is_shard(&name_of(path));
+    // A part alone is no model, and a config or an index means its folder; nothing else does.
+    let whole = !name_of(path).ends_with(".json") && !is_shard(&name_of(path));
     Ok((dir, whole.then(|| path.to_owned())))
 }
 

@@ -1,6 +1,6 @@
 //! Images from a safetensors file, each with a timestep and perhaps a class: what `predict` and `gradients` read.
 
-use super::Failure;
+use super::{Failure, counted};
 use crate::checkpoint::{Checkpoint, TensorFile};
 use crate::model::config::UnetConfig;
 use crate::tensor::{Shape, nchw_to_nhwc};
@@ -68,8 +68,8 @@ pub fn labels(file: &TensorFile, count: usize, config: &UnetConfig) -> Result<Ve
 fn integers(file: &TensorFile, name: &str, count: usize, limit: usize) -> Result<Vec<usize>, Failure> {
     let (shape, values) = file.i64(name, 1)?;
     if values.len() != count {
-        let plural = if count == 1 { "" } else { "s" };
-        return Err(format!("{name} is {shape:?}, expected one number for each of {count} image{plural}").into());
+        let images = counted(count, "image");
+        return Err(format!("{name} is {shape:?}, expected one number for each of {images}").into());
     }
     let convert = |(i, &value): (usize, &i64)| {
         let fits = usize::try_from(value).ok().filter(|&value| value < limit);

@@ -1,7 +1,7 @@
 //! The data set a command is given: MNIST's IDX files or a folder of pictures, and the network that suits it.
 
-use super::Failure;
 use super::label_names::{self, load_idx};
+use super::{Failure, counted, listed};
 use crate::data::{self, DataError, Dataset, ImageFolder, Split};
 use crate::model::config::UnetConfig;
 use crate::train::suit::{Sides, Traits, suitable_net};
@@ -43,8 +43,8 @@ fn load_half(dir: &Path, config: &UnetConfig, split: Split) -> Result<(Dataset, 
             let (n, h, w) = (dataset.len(), dataset.height, dataset.width);
             let classes = dataset.has_label().iter().filter(|there| **there).count();
             let classes = if classes == 1 { "1 class".to_owned() } else { format!("{classes} classes") };
-            let pictures = if n == 1 { "picture" } else { "pictures" };
-            let found = format!("{n} {half} {pictures} of {h}×{w} in {classes} from {place}, in IDX format");
+            let pictures = counted(n, &format!("{half} picture"));
+            let found = format!("{pictures} of {h}×{w} in {classes} from {place}, in IDX format");
             let beside = data::beside_idx(dir, split)?;
             let beside = (!beside.is_empty()).then(|| format!("left out: {beside}"));
             (dataset, std::iter::once(found).chain(beside).collect())
@@ -71,9 +71,8 @@ fn say_empty_classes(dataset: &Dataset, config: &UnetConfig, split: Split) {
     }
     let half = if split == Split::Train { "training" } else { "test" };
     let name = |label: &usize| config.class_names.get(*label).cloned().unwrap_or_else(|| label.to_string());
-    let some = empty.iter().take(10).map(name).collect::<Vec<_>>().join(", ");
-    let more = if empty.len() > 10 { ", …" } else { "" };
-    say!("no {half} pictures of {} of the model's {} classes: {some}{more}", empty.len(), config.classes());
+    let names: Vec<String> = empty.iter().map(name).collect();
+    say!("no {half} pictures of {} of the model's {} classes: {}", names.len(), config.classes(), listed(&names, 10));
 }
 
 /// One half of a folder of pictures, its classes numbered as the model does.

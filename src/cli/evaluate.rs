@@ -1,7 +1,7 @@
 //! `evaluate`: how well a model predicts noise on images it was not trained on.
 
 use super::dataset::load_data;
-use super::{Failure, check_output, open_engine, print, weights, write_file};
+use super::{Failure, check_output, counted, open_engine, print, weights, write_file};
 use crate::data::Split;
 use crate::engine::Choice;
 use crate::evaluate::{Bound, BoundSettings, Estimate, Evaluation, RangeError, SquaredError, SquaredErrorSettings};
@@ -64,8 +64,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for (name, wanted) in [("--images", images), ("--bound-images", bound_images)] {
         let there = dataset.len();
         if wanted > there {
-            let images = if there == 1 { "image" } else { "images" };
-            return Err(format!("{name} is {wanted}, but {} has {there} test {images}", args.data.display()).into());
+            let there = counted(there, "test image");
+            return Err(format!("{name} is {wanted}, but {} has {there}", args.data.display()).into());
         }
     }
     if bound_images > images {
@@ -143,7 +143,6 @@ fn parts(bound: &Bound) -> [(&'static str, &'static str, Estimate); 4] {
 
 /// What it was computed from, and a line for each part.
 fn bound_table(bound: &Bound, images: usize) -> String {
-    let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let (images, timesteps) = (counted(images, "image"), counted(bound.timesteps, "timestep"));
     let title = format!("bound on the likelihood, from {images} and {timesteps} of each:\n");
     let error = |estimate: Estimate| estimate.error.map_or(String::new(), |error| format!(" +- {error:.5}"));

@@ -49,6 +49,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for file in [WEIGHTS_FILE, CONFIG_FILE, SCHEDULER_FILE] {
         keep_inputs(&[&args.weights], &args.out.join(file))?;
     }
+    if args.out.is_file() {
+        return Err(format!("{} is a file, expected a folder for the model", args.out.display()).into());
+    }
     if args.out.join(RUN_FILE).exists() {
         return Err(format!("{} is the folder of a training run: choose another --out", args.out.display()).into());
     }

@@ -1,6 +1,6 @@
 //! `class-names.txt`: what the labels of a data set in IDX format are called, and which of a model's classes they are.
 
-use super::Failure;
+use super::{Failure, listed};
 use crate::data::names::{UsedNames, are_among, numbers, parse_names};
 use crate::data::{self, Dataset, Split};
 use crate::model::config::UnetConfig;
@@ -26,16 +26,16 @@ pub fn load_idx(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset
 /// What the labels 0, 1, … of a data set in IDX format are called, if all of the model's classes are among them.
 pub fn shared(dir: &Path, config: &UnetConfig) -> Result<Option<Vec<String>>, Failure> {
     let names = read_names(dir)?.map_or_else(|| numbers(256), |(_, names)| names);
-    Ok(are_among(config.data_names(), &names).then_some(names))
+    let classes: Vec<&str> = config.named_labels().map(|(_, name)| name).collect();
+    Ok(are_among(&classes, &names).then_some(names))
 }
 
 /// The names of the classes of a data set in IDX format, from a file beside it or the labels' numbers: of those with pictures.
 pub fn of_new_network(dir: &Path, dataset: &Dataset) -> Result<Vec<String>, Failure> {
     let UsedNames { names, unused } = dataset.used_names(written(dir, dataset, 256)?);
     if !unused.is_empty() {
-        let some = unused.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let rest = if unused.len() > MOST { format!(", … ({} in all)", unused.len()) } else { String::new() };
-        say!("no pictures have label {some}{rest}: a new network has no class for that");
+        let all = if unused.len() > MOST { format!(" ({} in all)", unused.len()) } else { String::new() };
+        say!("no pictures have label {}{all}: a new network has no class for that", listed(&unused, MOST));
     }
     Ok(names)
 }

@@ -25,6 +25,8 @@ mod weights;
 use crate::checkpoint::{self, ModelFolder};
 use crate::engine::{Choice, Engine, EngineError};
 use clap::{Parser, Subcommand};
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -82,6 +84,24 @@ fn open_engine(choice: Choice) -> Result<Engine, EngineError> {
     Ok(engine)
 }
 
+/// A number of things in words: "1 step", "2 steps".
+fn counted<T: Display + PartialEq + From<u8>>(count: T, what: &str) -> String {
+    let plural = if count == T::from(1) { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// A name in a sentence, in quotes where one would not see where it begins or ends.
+fn shown(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.trim() == name && !name.contains(|c: char| c == ',' || c.is_control());
+    if is_plain { name.to_owned() } else { format!("{name:?}") }
+}
+
+/// The first of some names, at most so many, in a row.
+fn listed<T: AsRef<str>>(names: &[T], most: usize) -> String {
+    let shown = names.iter().take(most).map(|name| shown(name.as_ref())).collect::<Vec<_>>().join(", ");
+    if names.len() > most { shown + ", …" } else { shown }
+}
+
 /// The same error with the file that it is about.
 fn in_file(path: &Path, error: Failure) -> Failure {
     format!("{}: {error}", path.display()).into()
@@ -91,7 +111,9 @@ fn in_file(path: &Path, error: Failure) -> Failure {
 fn keep_inputs(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
     // What is not there yet is nobody's input, and a folder is refused elsewhere.
     let Some(target) = std::fs::canonicalize(out).ok().filter(|target| target.is_file()) else { return Ok(()) };
-    let model_file = target.extension().is_some_and(|end| end == "json" || end == "safetensors");
+    // Those of a run, too.
+    let is_of_model = |end: &OsStr| ["json", "jsonl", "safetensors", "toml"].iter().any(|kind| end == *kind);
+    let model_file = target.extension().is_some_and(is_of_model);
     // A pipeline's files lie deeper, and beside.
     let is_read = |input: &Path| ModelFolder::find(input).is_ok_and(|model| model.reads(&target));
     let is_in = |input: &Path| {
@@ -106,6 +128,9 @@ fn keep_inputs(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
 
 /// Finds out before the work whether its result can be written, and that it replaces none of the inputs.
 fn check_output(inputs: &[&Path], out: &Path) -> Result<(), Failure> {
+    if out.file_name().is_none() || out.to_string_lossy().ends_with(std::path::is_separator) {
+        return Err(format!("{} is the name of a folder, expected that of a file", out.display()).into());
+    }
     keep_inputs(inputs, out)?;
     Ok(checkpoint::check_place(out)?)
 }

@@ -4,7 +4,7 @@ mod settings;
 
 use super::batch::{images, labels};
 use super::class::classes;
-use super::{Failure, check_output, grid, in_file, open_engine, weights, write_file};
+use super::{Failure, check_output, counted, grid, in_file, open_engine, weights, write_file};
 use crate::checkpoint::{self, TensorFile};
 use crate::diffusion::{Convention, SamplerKind, Spacing};
 use crate::engine::Choice;
@@ -65,7 +65,7 @@ pub struct Args {
     /// Variance of ddpm's step: small is the posterior's, large the forward step's.
     #[arg(long)]
     variance: Option<VarianceName>,
-    /// Which class, by its name or its number, or "none"; without it each in turn.
+    /// Which class, by its name (which comes first) or its number, or "none"; without it each in turn.
     #[arg(long, allow_negative_numbers = true)]
     class: Option<String>,
     /// Guidance w, -20 to 20, in eps = eps_none + w (eps_class - eps_none); 1, the usual, is off and costs one evaluation per step.
@@ -164,8 +164,7 @@ impl Start {
     fn read(file: &TensorFile, config: &UnetConfig, args: &Args) -> Result<Self, Failure> {
         let (shape, x) = images(file, "x_T", config)?;
         if let Some(count) = args.count.filter(|&count| count != shape.n() as u64) {
-            let plural = if shape.n() == 1 { "" } else { "s" };
-            return Err(format!("x_T has {} image{plural}, but --count is {count}", shape.n()).into());
+            return Err(format!("x_T has {}, but --count is {count}", counted(shape.n(), "image")).into());
         }
         let classes = if file.tensors.contains_key("class_labels") {
             if args.class.is_some() {
@@ -239,8 +238,8 @@ fn drive(session: &mut Session, keep: bool) -> Result<Trace, Failure> {
     }
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
-    let plural = if steps == 1 { "" } else { "s" };
-    say!("{steps} step{plural} in {seconds:.1} s, {:.1} ms each", 1e3 * seconds / steps.max(1) as f64);
+    let each = 1e3 * seconds / steps.max(1) as f64;
+    say!("{} in {seconds:.1} s, {each:.1} ms each", counted(steps, "step"));
     Ok(trace)
 }
 

@@ -247,6 +247,16 @@ pub enum DataError {
         /// The name.
         name: String,
     },
+    /// A class of a model with more classes than a label can tell apart.
+    #[error("{file} has pictures of the model's class {name}, whose label is {label}: data have labels up to 255")]
+    LargeLabel {
+        /// The file or folder.
+        file: String,
+        /// What the class is called.
+        name: String,
+        /// Its label.
+        label: usize,
+    },
     /// Names of classes that do not fit the labels.
     #[error("{file} has {found} names for {expected} classes, expected one a line")]
     Names {

@@ -201,11 +201,10 @@ impl ImageFolder {
     /// A class that the list does not have; no classes at all where there are names.
     pub fn number_as(&mut self, names: &[String]) -> Result<(), DataError> {
         let number = |class: &String| {
-            let unknown = || DataError::UnknownClass {
-                directory: self.directory.join(class).display().to_string(),
-                classes: names.to_vec(),
-            };
-            names.iter().position(|name| same_name(name, class)).map(|i| i as u8).ok_or_else(unknown)
+            let directory = || self.directory.join(class).display().to_string();
+            let unknown = || DataError::UnknownClass { directory: directory(), classes: names.to_vec() };
+            let label = names.iter().position(|name| same_name(name, class)).ok_or_else(unknown)?;
+            u8::try_from(label).map_err(|_| DataError::LargeLabel { file: directory(), name: class.clone(), label })
         };
         if self.classes.is_empty() && !names.is_empty() {
             let directory = self.directory.display().to_string();

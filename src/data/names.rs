@@ -35,18 +35,8 @@ pub fn parse_names(text: &str, file: &str) -> Result<Vec<String>, DataError> {
 }
 
 /// Whether all of a model's classes, of which there are some, go by one of these names.
-pub fn are_among(classes: &[String], names: &[String]) -> bool {
+pub fn are_among(classes: &[&str], names: &[String]) -> bool {
     !classes.is_empty() && classes.iter().all(|class| names.iter().any(|name| same_name(name, class)))
-}
-
-/// The place of the name that is meant: the one that is the same; else, below `labels`, the number; else the one that is the same in
-/// capitals or not. Names come first, since those of a folder's classes may be numbers in another order: 0, 1, 10, 11, 2.
-pub fn find_name(names: &[String], text: &str, labels: usize) -> Option<usize> {
-    let place = |same: &dyn Fn(&str) -> bool| names.iter().position(|name| same(name));
-    let lower = text.to_lowercase();
-    place(&|name| same_name(name, text))
-        .or_else(|| text.parse().ok().filter(|&label| label < labels))
-        .or_else(|| place(&|name| same_name(&name.to_lowercase(), &lower)))
 }
 
 /// The classes of a new network.
@@ -110,9 +100,10 @@ impl Dataset {
         for (index, label) in self.labels.iter_mut().enumerate() {
             let unknown =
                 || DataError::UnknownLabel { file: file.to_owned(), index, found: *label, classes: classes.to_vec() };
-            let number = numbers.get(usize::from(*label)).copied().flatten();
-            // Labels are bytes, and there are no more classes than labels.
-            *label = number.ok_or_else(unknown)? as u8;
+            let number = numbers.get(usize::from(*label)).copied().flatten().ok_or_else(unknown)?;
+            let large =
+                |_| DataError::LargeLabel { file: file.to_owned(), name: classes[number].clone(), label: number };
+            *label = u8::try_from(number).map_err(large)?;
         }
         Ok(())
     }
@@ -151,9 +142,11 @@ mod tests {
         assert_eq!(data.labels, [0, 1, 0]);
         let error = of(&[2, 1]).renumber(&names(&["a", "b", "c"]), &names(&["c"]), "it").unwrap_err().to_string();
         assert!(error.contains("label 1 at index 1"), "{error}");
+        let error = of(&[0]).renumber(&names(&["299"]), &numbers(300), "it").unwrap_err().to_string();
+        assert_eq!(error, "it has pictures of the model's class 299, whose label is 299: data have labels up to 255");
         assert!(of(&[3]).renumber(&names(&["a"]), &names(&["a"]), "it").is_err());
-        assert!(are_among(&names(&["é"]), &names(&["a", "e\u{301}"])), "one text in two writings");
-        assert!(!are_among(&[], &names(&["a"])) && !are_among(&names(&["a", "b"]), &names(&["a"])));
+        assert!(are_among(&["é"], &names(&["a", "e\u{301}"])), "one text in two writings");
+        assert!(!are_among(&[], &names(&["a"])) && !are_among(&["a", "b"], &names(&["a"])));
     }
 
     #[test]

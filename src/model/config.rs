@@ -234,6 +234,7 @@ impl UnetConfig {
             names <= embeds,
             format!("`_class_names` has {names} names, expected at most `num_class_embeds`, {embeds}"),
         );
+        problems.extend(self.name_problems());
         problems
     }
 

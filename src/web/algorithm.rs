@@ -53,6 +53,7 @@ mod tests {
         assert_eq!(text[2], "ε̂ = ε_{θ}(x_{t}, t)");
         assert_eq!(text[3], "x̂_{0} = (x_{t} − √(1−ᾱ_{t}) · ε̂) / √ᾱ_{t}, cut to ±1");
         assert!(text[4].contains("x_{t−1}") && text[4].contains("σ_{t}² = β̃_{t}"), "{}", text[4]);
+        assert!(text[4].contains("α_{t} = ᾱ_{t}/ᾱ_{t−1},  β_{t} = 1−α_{t},"), "{}", text[4]);
         let large = SamplerConfig { variance: Variance::FixedLarge, ..SamplerConfig::default() };
         assert!(shown(&large, None, false)[4].contains("σ_{t}² = β_{t},"));
 
@@ -63,23 +64,53 @@ mod tests {
         assert!(text[3].ends_with("cut to ±1,  ε̂ = (x_{t} − √ᾱ_{t} · x̂_{0}) / √(1−ᾱ_{t})"), "{}", text[3]);
     }
 
-    #[test]
-    fn there_is_a_text_for_everything_that_can_be_asked_for() {
+    /// Everything that can be asked for.
+    fn everything() -> Vec<SamplerConfig> {
+        let mut all = Vec::new();
         for &kind in SamplerKind::ALL {
             for &prediction in Prediction::ALL {
                 for &spacing in Spacing::ALL {
-                    for steps in [1, 2, 3, 7, 999, 1000] {
-                        let config = SamplerConfig { kind, prediction, spacing, steps, ..SamplerConfig::default() };
-                        for text in shown(&config, None, true) {
-                            assert!(
-                                !text.is_empty()
-                                    && !text.contains("{{")
-                                    && text.matches("_{").count() == text.matches('}').count(),
-                                "{text}"
-                            );
+                    for convention in [Convention::Diffusers, Convention::Paper] {
+                        for steps in [1, 2, 3, 7, 999, 1000] {
+                            let plain =
+                                SamplerConfig { kind, prediction, spacing, convention, steps, ..Default::default() };
+                            let eta = if kind == SamplerKind::Ddim { 0.5 } else { 0.0 };
+                            let other = SamplerConfig { variance: Variance::FixedLarge, eta, ..plain.clone() };
+                            all.extend([plain, other]);
                         }
                     }
                 }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn there_is_a_text_for_everything_that_can_be_asked_for() {
+        for config in everything() {
+            for text in shown(&config, None, true) {
+                assert!(
+                    !text.is_empty() && !text.contains("{{") && text.matches("_{").count() == text.matches('}').count(),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_symbol_is_said_what_it_is() {
+        // What a reader of the page knows.
+        let known = ["x", "t", "T", "ᾱ", "N", "I", "e", "ln", "ε", "v", "θ"];
+        let is_mark = |c: char| ('\u{300}'..'\u{370}').contains(&c);
+        for config in everything() {
+            let text = format!(" {}", shown(&config, Some(2.0), true).join("\n "));
+            let words = text.split(|c: char| !c.is_alphabetic() && !is_mark(c)).filter(|word| !word.is_empty());
+            let is_english =
+                |word: &str| word.len() > 2 && word.is_ascii() || ["in", "of", "to", "at", "no"].contains(&word);
+            for symbol in words.filter(|word| !known.contains(word) && !is_english(word)) {
+                let says = |end: &str| text.contains(&format!(" {symbol}{end}"));
+                let is_said = [" = ", " ~ ", "_{t} = ", "_{t}² = ", "_{0} = ", " the next one"].into_iter().any(says);
+                assert!(is_said, "{symbol} is nowhere said to be anything in\n{text}");
             }
         }
     }

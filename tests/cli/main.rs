@@ -9,6 +9,7 @@ mod data;
 mod evaluate;
 mod export;
 mod help;
+mod names;
 mod outputs;
 mod predict;
 mod program;

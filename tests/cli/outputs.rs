@@ -47,7 +47,13 @@ fn a_place_that_takes_no_file_is_refused_before_the_work() {
     fs::write(folder.path("file"), "").expect("a file");
     fs::create_dir(folder.path("there")).expect("a folder");
     let name = "x".repeat(300);
-    for (place, part) in [("file/x", "file"), ("there", "is a folder"), (name.as_str(), "cannot create")] {
+    for (place, part) in [
+        ("file/x", "file"),
+        ("there", "is a folder"),
+        ("new/", "new/ is the name of a folder, expected that of a file"),
+        ("there/..", "there/.. is the name of a folder, expected that of a file"),
+        (name.as_str(), "cannot create"),
+    ] {
         let place = folder.text(place);
         for command in [
             format!("sample --weights {grey} --count 1 --steps 2 --trace {place}"),
@@ -69,7 +75,27 @@ fn a_place_that_takes_no_file_is_refused_before_the_work() {
         let error = output.stderr;
         assert!(!output.success && error.contains(part) && !error.contains("engine:"), "{place}\n{error}");
     }
+    fail(
+        &format!("export --weights {grey} --dtype f16 --out {}", folder.text("file")),
+        &["is a file, expected a folder for the model"],
+    );
+    assert!(!folder.path("new").exists());
     // One file by two names is one place.
     let two = [folder.text("there/two"), folder.text("there/../there/two")];
     fail(&format!("sample --weights {grey} --count 1 --raw {} --out {}", two[0], two[1]), &["two results would go to"]);
+}
+
+/// Whoever measures a run does not write over what it needs to go on.
+#[test]
+fn the_files_of_a_run_are_not_replaced() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("run")).expect("a folder");
+    for file in ["config.json", "scheduler_config.json", "diffusion_pytorch_model.safetensors"] {
+        fs::copy(golden::dir("grey").join(file), folder.path("run").join(file)).expect("a copy");
+    }
+    let evaluate = format!("evaluate --weights {} --data {} --engine cpu --out", folder.text("run"), folder.data(10));
+    for file in ["run/recipe.toml", "run/metrics.jsonl"] {
+        fs::write(folder.path(file), "precious").expect("it can be written");
+        fail(&format!("{evaluate} {}", folder.text(file)), &["is what this works from: write the result elsewhere"]);
+    }
 }

@@ -112,6 +112,19 @@ fn going_back_forgets_what_came_after() {
     assert_eq!(files(&run.join("samples")), ["mine.png", "step-000005.png", "step-000010.png"]);
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
     assert_eq!(metrics.lines().map(|line| json(line)["step"].clone()).collect::<Vec<_>>(), [1, 10, 11]);
+    // It goes back only if it is told to, also where it was killed between its state and the file that tells of it.
+    fail(&format!("{train} --resume --back-to 7"), &["no checkpoint of step 7 in ", "run: those of 5, 10 were kept"]);
+    let shorter = |steps| {
+        let error =
+            format!("has taken 11 steps already, more than the {steps} that it is to have: give a larger --steps");
+        fail(&format!("{train} --resume --steps {steps}"), &[&error, "or go back to a checkpoint with --back-to (5)"]);
+    };
+    shorter(7);
+    let told = fs::read_to_string(run.join("training.json")).expect("the run");
+    assert!(told.contains("\"step\": 11"), "{told}");
+    fs::write(run.join("training.json"), told.replace("\"step\": 11", "\"step\": 8")).expect("it can be written");
+    shorter(9);
+    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).expect("metrics"), metrics, "nothing is done");
 }
 
 /// A run without end of the class-conditional network, which has taken ten steps.

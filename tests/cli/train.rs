@@ -22,6 +22,16 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     fs::write(folder.path("bad.toml"), "steps = 3\nlr = = 2\n").expect("it can be written");
     fail(&format!("{train} --recipe {}", folder.text("bad.toml")), &["bad.toml", "line 2"]);
     fail(&format!("{train} --config {config} --lr nan"), &["--lr is NaN"]);
+    for (given, parts) in [
+        ("--lr 1e-3 --set lr=2e-3", ["--lr is 0.001, but --set lr is 0.002", "expected one of them"]),
+        ("--steps 3 --set steps=4", ["--steps is 3", "--set steps is 4"]),
+        ("--batch 3 --set batch=4", ["--batch is 3", "--set batch is 4"]),
+        ("--seed 3 --set seed=4", ["--seed is 3", "--set seed is 4"]),
+        ("--set loss=l1 --set loss=l2", ["--set loss is given as \"l1\" and as \"l2\"", "expected one of them"]),
+    ] {
+        fail(&format!("{train} --config {config} {given}"), &parts);
+    }
+    fail(&format!("{train} --size 12 --set net.sample_size=8"), &["--size is 12", "--set net.sample_size is 8"]);
     fail(&format!("{train} --config {config} --from {out}"), &["--from", "--config"]);
     fail(&format!("{train} --config {data}"), &["has no config.json", "t10k-images-idx3-ubyte"]);
     fail(&format!("{train} --config {data}/none.json"), &["cannot read", "none.json"]);
@@ -36,17 +46,21 @@ fn training_refuses_what_cannot_be_and_keeps_what_is_there() {
     fail(&format!("train --data {pictures} --out {pictures}/run --steps 1"), &["pictures/run is inside", "outside"]);
     assert!(!folder.path("run").exists(), "nothing is written on failure");
 
-    succeed(&format!("{train} --config {config} --steps 2 --batch 2"));
+    succeed(&format!("{train} --config {config} --steps 2 --batch 2 --set batch=2 --lr 1e-3 --set lr=0.001"));
     let before = fs::read(folder.path("run").join("training_state.safetensors")).expect("the state");
     fail(&format!("{train} --config {config} --steps 3"), &["--resume", "another --out"]);
-    fail(&format!("{train} --resume"), &["2 steps already"]);
-    fail(&format!("{train} --resume --steps 1"), &["has taken 2 steps already, more than the 1"]);
+    fail(&format!("{train} --resume"), &["the run has its 2 steps already: give a larger --steps to go on\n"]);
+    fail(&format!("{train} --resume --steps 2 --set steps=2"), &["the run has its 2 steps already"]);
+    fail(
+        &format!("{train} --resume --steps 1"),
+        &["has taken 2 steps already, more than the 1 that it is to have: give a larger --steps to go on\n"],
+    );
     fail(
         &format!("{train} --resume --steps 4 --batch 3 --seed 9"),
         &["keeps its recipe", "`batch` is 2 in the run and 3 here", "`seed` is 0"],
     );
     fail(&format!("{train} --resume --steps 4 --config {rgb}"), &["`in_channels` is 1 in the run and 3 here"]);
-    fail(&format!("{train} --resume --steps 4 --back-to 1"), &["no checkpoint of step 1", "none"]);
+    fail(&format!("{train} --resume --steps 4 --back-to 1"), &["no checkpoint of step 1 in ", "run: none was kept"]);
     fail(&format!("{train} --steps 4 --back-to 1"), &["--resume"]);
     let other = Folder::new();
     fail(

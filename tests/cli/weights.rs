@@ -143,3 +143,27 @@ fn dropout_is_nothing_to_samples_and_said_to_who_trains() {
     let asked = noisette(&format!("{train} {} --set net.dropout=0.1", folder.text("asked")));
     assert!(!asked.success && asked.stderr.contains("`dropout` is not a known setting"), "{}", asked.stderr);
 }
+
+#[test]
+fn a_file_that_is_named_is_the_file_that_is_read() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("model")).expect("a folder");
+    for file in ["config.json", "scheduler_config.json", WEIGHTS_FILE] {
+        fs::copy(golden::dir("grey").join(file), folder.path("model").join(file)).expect("a copy");
+    }
+    fs::copy(golden::dir("grey").join(WEIGHTS_FILE), folder.path("model/weights.old")).expect("a copy");
+    for file in ["grid.png", "recipe.toml"] {
+        fs::write(folder.path("model").join(file), "none of a model's files").expect("it can be written");
+    }
+    let model = folder.text("model");
+    let raw = folder.text("raw.safetensors");
+    let sample = |file: &str| format!("sample --weights {model}/{file} --count 1 --steps 1 --engine cpu --raw {raw}");
+    for file in ["grid.png", "recipe.toml"] {
+        fail(&sample(file), &[&format!("{model}/{file}: not a usable safetensors file")]);
+    }
+    for file in ["config.json", "weights.old", WEIGHTS_FILE, ""] {
+        succeed(&sample(file));
+    }
+    let train = format!("train --data {} --out {}", folder.data(10), folder.text("run"));
+    fail(&format!("{train} --config {model}/recipe.toml"), &[&format!("{model}/recipe.toml: config.json is not")]);
+}

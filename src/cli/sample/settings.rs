@@ -2,7 +2,7 @@
 
 use super::{Args, Clip, Start, VarianceName};
 use crate::checkpoint::Checkpoint;
-use crate::cli::Failure;
+use crate::cli::{Failure, counted};
 use crate::diffusion::walk::Rule;
 use crate::diffusion::{Convention, SamplerConfig, SamplerKind, Schedule, Variance};
 use crate::playground::{Settings, sampler_config};
@@ -58,8 +58,8 @@ pub fn settings(args: &Args, checkpoint: &Checkpoint, start: &Start) -> Result<S
 pub fn describe(settings: &Settings, is_guidable: bool) -> String {
     let SamplerConfig { kind, steps, spacing, convention, eta, clip, variance, .. } = &settings.sampler;
     let rule = Rule::of(*kind);
-    let plural = if *steps == 1 { "" } else { "s" };
-    let mut line = format!("{}, {steps} step{plural}, {} as {}", rule.title, spacing.name(), convention.name());
+    let steps = counted(*steps, "step");
+    let mut line = format!("{}, {steps}, {} as {}", rule.title, spacing.name(), convention.name());
     if rule.allows.eta && *eta != 0.0 {
         line += &format!(", eta {eta}");
     }

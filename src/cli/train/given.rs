@@ -50,7 +50,8 @@ mod tests {
         let of = |text: &str, assignment: &str| {
             fs::write(&path, text).unwrap();
             let mut given = Given::of(Some(&path)).unwrap();
-            recipe_file::set(&mut given.settings, &[assignment.to_owned()]).unwrap();
+            let assigned = recipe_file::assignments(&[assignment.to_owned()]).unwrap();
+            recipe_file::set(&mut given.settings, assigned).unwrap();
             given.over(&base).map_err(|error| error.to_string())
         };
         let error = of("lr = -1", "batch=x").unwrap_err();

@@ -11,7 +11,7 @@ mod run_folder;
 mod samples;
 mod start;
 
-use super::{Failure, open_engine};
+use super::{Failure, counted, open_engine};
 use crate::engine::Choice;
 use crate::model::step::training_loss;
 use crate::tensor::Shape;
@@ -113,10 +113,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut trainer = Trainer::new(&engine, config, schedule, prediction, options, &weights)?;
     if let Some(source) = source {
         RunFolder::restore(&source, &mut trainer, &mut progress)?;
+        // The state may be further than the file that tells of it.
+        start::check_unfinished(&folder.dir, progress.step, trainer.options().steps)?;
     }
     let values: usize = trainer.parameters().iter().map(|spec| spec.shape.len()).sum();
-    let images = if data.len() == 1 { "image" } else { "images" };
-    say!("{} {images} of {h}×{w}×{}, {values} parameters", data.len(), config.channels);
+    let images = counted(data.len(), "image");
+    say!("{images} of {h}×{w}×{}, {values} parameters", config.channels);
     match drive::drive(&engine, &folder, &data, &mut trainer, progress)? {
         End::Done => Ok(ExitCode::SUCCESS),
         End::Interrupted => {
@@ -140,7 +142,7 @@ fn quoted(word: &str) -> String {
 
 /// A number of steps in words.
 fn steps(count: u64) -> String {
-    format!("{count} step{}", if count == 1 { "" } else { "s" })
+    counted(count, "step")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::super::{Failure, in_file, weights};
 use crate::train::Recipe;
 use crate::train::recipe_text::of_its_time;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -51,21 +51,45 @@ fn to_json(value: toml::Value) -> Value {
     }
 }
 
-/// Adds settings given as `key=value` or `net.key=value`, where text needs no quotes.
-pub fn set(object: &mut Map<String, Value>, assignments: &[String]) -> Result<(), Failure> {
-    for assignment in assignments {
-        let Some((key, value)) = assignment.split_once('=') else {
-            return Err(format!("--set {assignment}: expected a setting, = and a value").into());
+/// Settings given as `key=value` or `net.key=value`, where text needs no quotes; each once, or always the same.
+pub fn assignments(texts: &[String]) -> Result<Vec<(String, Value)>, Failure> {
+    let mut assigned: Vec<(String, Value)> = Vec::new();
+    for text in texts {
+        let parts = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
+        let Some((key, value)) = parts else {
+            return Err(format!("--set {text}: expected a setting, = and a value").into());
         };
         let (key, value) = (key.trim(), value.trim());
         let parsed = parse(&format!("v = {value}")).ok().and_then(|mut object| object.remove("v"));
         let value = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
+        if let Some(other) = other_than(&assigned, key, &value) {
+            return Err(format!("--set {key} is given as {other} and as {value}, expected one of them").into());
+        }
+        assigned.push((key.to_owned(), value));
+    }
+    Ok(assigned)
+}
+
+/// The value that a setting has among others, if that is not this one.
+pub fn other_than<'a>(assigned: &'a [(String, Value)], key: &str, value: &Value) -> Option<&'a Value> {
+    // 1e-3 is 0.001, and a size is that of both sides.
+    let same = |other: &Value| match (other.as_u64(), value.as_u64()) {
+        (Some(other), Some(value)) => other == value,
+        _ => other.as_f64().map_or(other == value, |other| value.as_f64() == Some(other)),
+    };
+    let differs = |other: &Value| !same(other) && *other != json!([value, value]);
+    assigned.iter().find(|(other, value)| other == key && differs(value)).map(|(_, other)| other)
+}
+
+/// Adds settings to others.
+pub fn set(object: &mut Map<String, Value>, assigned: Vec<(String, Value)>) -> Result<(), Failure> {
+    for (key, value) in assigned {
         let (target, key) = match key.split_once('.') {
             Some(("net", key)) => match object.entry("net").or_insert_with(|| Value::Object(Map::new())) {
                 Value::Object(net) => (net, key),
                 other => return Err(format!("--set net.{key}: `net` is {other}, expected a table").into()),
             },
-            _ => (&mut *object, key),
+            _ => (&mut *object, key.as_str()),
         };
         target.insert(key.to_owned(), value);
     }
@@ -172,7 +196,7 @@ mod tests {
     fn settings_from_the_command_line_need_no_quotes() {
         let mut object = Map::new();
         let given = ["loss=l1", "lr = 2e-3", "net.layers_per_block=2", "betas=[0.8, 0.9]", "seed=4"].map(str::to_owned);
-        set(&mut object, &given).unwrap();
+        set(&mut object, assignments(&given).unwrap()).unwrap();
         let recipe = Recipe::new(UnetConfig::digits()).with(&object).unwrap();
         let options = &recipe.options;
         assert_eq!((options.loss, options.lr, options.beta1, options.seed), (Loss::L1, 2e-3, 0.8, 4));
@@ -181,11 +205,34 @@ mod tests {
         for (prediction, clip, expected) in [("v_prediction", "", false), ("v_prediction", "clip_sample=true", true)] {
             let mut object = Map::new();
             let given = [format!("prediction={prediction}"), clip.to_owned()];
-            set(&mut object, &given[..1 + usize::from(!clip.is_empty())]).unwrap();
+            set(&mut object, assignments(&given[..1 + usize::from(!clip.is_empty())]).unwrap()).unwrap();
             let unclipped = recipe.with(&object).unwrap();
             assert_eq!(unclipped.scheduler.clip_sample, expected);
             assert_eq!(unclipped.with(&Map::new()).unwrap(), unclipped, "what was chosen stays");
         }
-        assert!(set(&mut object, &["lr".to_owned()]).is_err());
+        for bad in ["lr", "=3"] {
+            let error = assignments(&[bad.to_owned()]).unwrap_err().to_string();
+            assert_eq!(error, format!("--set {bad}: expected a setting, = and a value"));
+        }
+    }
+
+    #[test]
+    fn a_setting_is_given_once() {
+        let of = |texts: &[&str]| assignments(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["lr=1e-3", "batch=3", "lr=0.001"]).unwrap().len(), 3);
+        let error = of(&["lr=1e-3", "loss=l1", "lr=2e-3"]).unwrap_err().to_string();
+        assert_eq!(error, "--set lr is given as 0.001 and as 0.002, expected one of them");
+        let given = of(&["seed=9223372036854775807", "net.sample_size=[8, 8]", "lr=1"]).unwrap();
+        for (key, value, differs) in [
+            ("seed", json!(i64::MAX), false),
+            ("seed", json!(i64::MAX - 1), true),
+            ("net.sample_size", json!(8), false),
+            ("net.sample_size", json!(12), true),
+            ("lr", json!(1.0), false),
+            ("lr", json!(1.5), true),
+            ("batch", json!(3), false),
+        ] {
+            assert_eq!(other_than(&given, key, &value).is_some(), differs, "{key} {value}");
+        }
     }
 }

@@ -12,7 +12,8 @@ use crate::data::{self, Dataset, Split};
 use crate::model::config::{CONFIG_FILE, UnetConfig};
 use crate::train::saved::RUN_FILE;
 use crate::train::{Progress, Recipe};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,15 +40,7 @@ impl Start {
         };
         let (mut checkpoint, mut recipe, mut progress, source) =
             if args.resume { resumed(args, &given)? } else { begun(args, &given)? };
-        let (taken, wanted) = (progress.step, recipe.options.steps);
-        if taken >= wanted {
-            let text = if taken == wanted {
-                format!("the run has its {} already", steps(taken))
-            } else {
-                format!("the run has taken {} already, more than the {wanted} that it is to have", steps(taken))
-            };
-            return Err(format!("{text}: give a larger --steps to go on").into());
-        }
+        check_unfinished(&args.out, progress.step, recipe.options.steps)?;
         let data = dataset::load_data(&args.data, &checkpoint.config, Split::Train)?;
         let found = data.fingerprint();
         if let Some(expected) = progress.data.as_ref().filter(|expected| **expected != found) {
@@ -86,8 +79,9 @@ fn resumed(args: &Args, given: &Given) -> Result<Parts, Failure> {
             let kept = RunFolder::list(&args.out);
             if !kept.contains(&step) {
                 let kept = kept.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-                let kept = if kept.is_empty() { "none".to_owned() } else { kept };
-                return Err(format!("there is no checkpoint of step {step} in {}: {kept}", args.out.display()).into());
+                let kept = if kept.is_empty() { "none was".to_owned() } else { format!("those of {kept} were") };
+                let out = args.out.display();
+                return Err(format!("there is no checkpoint of step {step} in {out}: {kept} kept").into());
             }
             RunFolder::kept(&args.out, step)
         }
@@ -98,6 +92,28 @@ fn resumed(args: &Args, given: &Given) -> Result<Parts, Failure> {
     kept.map_err(|error| format!("{error}; to change more, start a new run with --from"))?;
     checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
     Ok((checkpoint, recipe, Progress { options: None, ..progress }, Some(source)))
+}
+
+/// A run that has taken as many steps as it is to have has nothing to do, and none goes backwards unless told to.
+pub fn check_unfinished(out: &Path, taken: u64, wanted: u64) -> Result<(), Failure> {
+    let text = match taken.cmp(&wanted) {
+        Ordering::Less => return Ok(()),
+        Ordering::Equal => format!("the run has its {} already: give a larger --steps to go on", steps(taken)),
+        Ordering::Greater => {
+            let kept = RunFolder::list(out).into_iter().filter(|&kept| kept < wanted);
+            let kept: Vec<String> = kept.map(|kept| kept.to_string()).collect();
+            let back = match kept.is_empty() {
+                true => String::new(),
+                false => format!(", or go back to a checkpoint with --back-to ({})", kept.join(", ")),
+            };
+            format!(
+                "the run has taken {} already, more than the {wanted} that it is to have: give a larger --steps to go \
+                 on{back}",
+                steps(taken)
+            )
+        }
+    };
+    Err(text.into())
 }
 
 /// The place of a file or folder that need not be there yet, without links.
@@ -194,18 +210,23 @@ fn settings(args: &Args) -> Result<Given, Failure> {
         }
         object.insert("net".to_owned(), table.into());
     }
-    recipe_file::set(object, &args.set)?;
-    if let Some(lr) = args.lr {
-        if !lr.is_finite() {
-            return Err(format!("--lr is {lr}, expected a number above 0").into());
+    let mut assigned = recipe_file::assignments(&args.set)?;
+    if let Some(lr) = args.lr.filter(|lr| !lr.is_finite()) {
+        return Err(format!("--lr is {lr}, expected a number above 0").into());
+    }
+    for (flag, key, value) in [
+        ("lr", "lr", args.lr.map(Value::from)),
+        ("batch", "batch", args.batch.map(Value::from)),
+        ("steps", "steps", args.steps.map(Value::from)),
+        ("seed", "seed", args.seed.map(Value::from)),
+        ("size", "net.sample_size", args.size.map(Value::from)),
+    ] {
+        let Some(value) = value else { continue };
+        if let Some(other) = recipe_file::other_than(&assigned, key, &value) {
+            return Err(format!("--{flag} is {value}, but --set {key} is {other}: expected one of them").into());
         }
-        object.insert("lr".to_owned(), json!(lr));
+        assigned.push((key.to_owned(), value));
     }
-    for (key, value) in [("batch", args.batch), ("steps", args.steps), ("seed", args.seed)] {
-        value.map(|value| object.insert(key.to_owned(), json!(value)));
-    }
-    if let Some(size) = args.size {
-        recipe_file::set(object, &[format!("net.sample_size={size}")])?;
-    }
+    recipe_file::set(object, assigned)?;
     Ok(given)
 }

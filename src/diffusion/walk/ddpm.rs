@@ -36,16 +36,15 @@ fn moves(schedule: &Schedule, config: &SamplerConfig, list: &[usize]) -> Vec<Mov
 
 fn formula(config: &SamplerConfig, every: bool) -> Formula {
     // In every step that leads from one t to the one before it, s is t − 1.
-    let (s, alpha, beta) =
-        if every { ("t−1", "α_{t}", "β_{t}") } else { ("s", "(ᾱ_{t}/ᾱ_{s})", "(1−ᾱ_{t}/ᾱ_{s})") };
+    let s = if every { "t−1" } else { "s" };
     let variance = match config.variance {
-        Variance::FixedSmall => format!("β̃_{{t}} = (1−ᾱ_{{{s}}})/(1−ᾱ_{{t}})·{beta}"),
-        Variance::FixedLarge => beta.to_owned(),
+        Variance::FixedSmall => format!("β̃_{{t}} = (1−ᾱ_{{{s}}})/(1−ᾱ_{{t}})·β_{{t}}"),
+        Variance::FixedLarge => "β_{t}".to_owned(),
     };
     let quiet = if config.convention == Convention::Paper { "none in the last step" } else { "none at t = 1" };
     let text = format!(
-        "x_{{{s}}} = √ᾱ_{{{s}}}·{beta}/(1−ᾱ_{{t}}) · x̂_{{0}} + √{alpha}·(1−ᾱ_{{{s}}})/(1−ᾱ_{{t}}) · x_{{t}} + σ_{{t}}·z,  \
-         σ_{{t}}² = {variance},  z ~ N(0, I), {quiet}"
+        "x_{{{s}}} = √ᾱ_{{{s}}}·β_{{t}}/(1−ᾱ_{{t}}) · x̂_{{0}} + √α_{{t}}·(1−ᾱ_{{{s}}})/(1−ᾱ_{{t}}) · x_{{t}} + σ_{{t}}·z,  \
+         α_{{t}} = ᾱ_{{t}}/ᾱ_{{{s}}},  β_{{t}} = 1−α_{{t}},  σ_{{t}}² = {variance},  z ~ N(0, I), {quiet}"
     );
     Formula { text, epsilon: Epsilon::Unused, of_s: !every, strides: false }
 }

@@ -15,7 +15,7 @@ pub static DPM_SOLVER: Rule = Rule {
 };
 
 /// With λ = ln(√ᾱ/√(1 − ᾱ)), h = λ_s − λ_t, r = h_before/h and y the x̂_0 of the move before,
-/// x' = σ_s/σ_t·x − α_s·(e^−h − 1)·D, D = (1 + 1/2r)·x̂_0 − 1/2r·y. The first move has no y, and the last goes to σ = 0,
+/// x' = σ_s/σ_t·x − α_s·(e^−h − 1)·D, D = (1 + 1/(2r))·x̂_0 − 1/(2r)·y. The first move has no y, and the last goes to σ = 0,
 /// where h is infinite: both are of first order, D = x̂_0.
 fn moves(schedule: &Schedule, config: &SamplerConfig, list: &[usize]) -> Vec<Move> {
     let log_snr_half = |t: usize| 0.5 * libm::log(schedule.snr(t));
@@ -39,7 +39,7 @@ fn moves(schedule: &Schedule, config: &SamplerConfig, list: &[usize]) -> Vec<Mov
 }
 
 fn formula(_config: &SamplerConfig, _every: bool) -> Formula {
-    let text = "x_{s} = σ_{s}/σ_{t} · x_{t} − α_{s}·(e^−h − 1) · (x̂_{0} + (x̂_{0} − x̂_{0}′)/2r),  \
-                x̂_{0}′ of the step before; without the fraction in the first and the last step";
+    let text = "x_{s} = σ_{s}/σ_{t} · x_{t} − α_{s}·(e^−h − 1) · (x̂_{0} + (x̂_{0} − x̂_{0}′)/(2r)),  α = √ᾱ,  σ = √(1−ᾱ),  \
+                λ = ln(α/σ),  h = λ_{s} − λ_{t},  r = h′/h,  ′ of the step before; no fraction in the first step, nor in the last, where h = ∞";
     Formula { text: text.to_owned(), epsilon: Epsilon::Unused, of_s: true, strides: false }
 }
