@@ -260,6 +260,9 @@ fn diffusers_ends_elsewhere() {
     let last = |config: &SamplerConfig| Walk::new(&linear, config).unwrap().moves.last().unwrap().noise;
     assert!(last(&large) > 0.1, "{}", last(&large));
     assert_eq!(last(&SamplerConfig { convention: Convention::Paper, ..large.clone() }), 0.0);
+    // With the small one no more than its floor is left, in the variance 1e-20.
+    close(last(&base), 1e-10, 1e-22, "the floor");
+    assert_eq!(last(&SamplerConfig { convention: Convention::Paper, ..base.clone() }), 0.0);
     // DDIM steps by ⌊T/n⌋ = 142 where the list goes by 143.
     let ddim = SamplerConfig { kind: SamplerKind::Ddim, ..base };
     let paper = SamplerConfig { convention: Convention::Paper, ..ddim.clone() };
