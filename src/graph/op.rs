@@ -4,6 +4,7 @@ use super::{Graph, Id};
 use crate::tensor::Shape;
 use std::any::Any;
 use std::fmt::Debug;
+use std::ops::Range;
 
 /// One differentiable operation: five questions, answered in one file under `src/ops`.
 ///
@@ -135,7 +136,8 @@ pub fn index(shape: Shape, n: usize, h: usize, w: usize, c: usize) -> usize {
 pub struct Dispatch {
     /// Stem of the file in `shaders/`.
     pub shader: &'static str,
-    /// The bytes of `Params`, a struct of u32 and f32 scalars.
+    /// The bytes of `Params`, a struct of u32 and f32 scalars. It begins with `skipped`, unless there is a [`single`](Self::single)
+    /// workgroup: how many workgroups earlier parts of the dispatch did, see [`part`](Self::part).
     pub params: Vec<u8>,
     /// The input bound in each place, if not simply all in order: a kernel whose operand is missing is given another one
     /// there and told in `Params` not to look at it.
@@ -155,7 +157,21 @@ impl Dispatch {
 
     /// A given number of workgroups.
     pub fn groups(shader: &'static str, params: &impl bytemuck::NoUninit, workgroups: usize) -> Self {
-        Self { shader, params: bytemuck::bytes_of(params).to_vec(), operands: None, workgroups }
+        let skipped = [0; size_of::<u32>()];
+        Self { shader, params: [&skipped, bytemuck::bytes_of(params)].concat(), operands: None, workgroups }
+    }
+
+    /// One workgroup, however much there is to do. There are no parts of it.
+    pub fn single(shader: &'static str, params: &impl bytemuck::NoUninit) -> Self {
+        Self { shader, params: bytemuck::bytes_of(params).to_vec(), operands: None, workgroups: 1 }
+    }
+
+    /// A dispatch of only these workgroups. WebGPU numbers those of each dispatch from 0, so the kernel adds `skipped`.
+    #[must_use]
+    pub fn part(&self, workgroups: Range<usize>) -> Self {
+        let mut params = self.params.clone();
+        params[..size_of::<u32>()].copy_from_slice(&(workgroups.start as u32).to_le_bytes());
+        Self { params, workgroups: workgroups.len(), ..self.clone() }
     }
 
     /// What is bound of these inputs, in order.
