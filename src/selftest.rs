@@ -5,7 +5,7 @@ use crate::engine::cpu::{interpret, interpret_all};
 use crate::engine::{Engine, EngineError};
 use crate::graph::Graph;
 use crate::model::config::UnetConfig;
-use crate::model::step::{Sampling, prediction, sampling_step};
+use crate::model::step::{Objective, Sampling, prediction, sampling_step};
 use crate::model::unet::sinusoid;
 use crate::model::{config::BlockType, init::initialise};
 use crate::rng::Rng;
@@ -135,7 +135,7 @@ pub async fn check_ops(engine: &Engine) -> Result<Vec<OpReport>, EngineError> {
     let mut reports: BTreeMap<String, OpReport> = BTreeMap::new();
     let steps = || {
         [
-            training_step(&net(), shape, true),
+            training_step(&net(), shape, Objective { velocity: true, ..Objective::default() }),
             sampling_step(&net(), shape, Sampling { guided: true, remembers: true, known: true }),
         ]
     };

@@ -8,7 +8,7 @@ use noisette::diffusion::walk::Walk;
 use noisette::diffusion::{Prediction, SamplerKind};
 use noisette::engine::{Engine, Program};
 use noisette::graph::Graph;
-use noisette::model::step::prediction;
+use noisette::model::step::{Objective, prediction};
 use noisette::model::unet::sinusoid;
 use noisette::playground::{Noise, Session, Settings, sampler_config};
 use noisette::tensor::{Shape, nchw_to_nhwc, nhwc_to_nchw};
@@ -72,7 +72,7 @@ fn losses_and_gradients_are_pytorchs() {
             let file = golden::tensors(net, "gradients.safetensors");
             let checkpoint = golden::checkpoint(net);
             let (shape, x_0) = images(&file, "sample");
-            let graph = gradients(&checkpoint.config, shape, false);
+            let graph = gradients(&checkpoint.config, shape, Objective::default());
             let mut program = compile(&engine, net, &graph);
             let schedule = checkpoint.scheduler.schedule().expect("a schedule");
             let pair = |t: usize| [schedule.sqrt_alpha_bar(t) as f32, schedule.sqrt_one_minus_alpha_bar(t) as f32];
@@ -131,7 +131,7 @@ fn adams_steps_are_pytorchs() {
                 max_grad_norm,
                 ..TrainOptions::default()
             };
-            let graph = gradients(&golden.config, shape, false);
+            let graph = gradients(&golden.config, shape, Objective::default());
             let start = golden.load_parameters(&graph.parameters()).expect("the golden weights fit");
             let schedule = golden.scheduler.schedule().expect("a schedule");
             let config = &golden.config;

@@ -5,6 +5,7 @@ use super::{Failure, check_output, in_file, open_engine, weights};
 use crate::checkpoint::{self, TensorFile};
 use crate::diffusion::Prediction;
 use crate::engine::Choice;
+use crate::model::step::Objective;
 use crate::model::unet::sinusoid;
 use crate::playground::load;
 use crate::train::optimizer::gradients;
@@ -57,7 +58,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     check_output(&[&args.weights, &args.input], &args.out)?;
     let engine = open_engine(args.engine)?;
 
-    let graph = gradients(config, batch.shape, velocity);
+    let graph = gradients(config, batch.shape, Objective { velocity, ..Objective::default() });
     let mut program = engine.compile_with(&graph, &load(&engine, &checkpoint)?)?;
     let schedule = scheduler.schedule()?;
     // √ᾱ_t and ±√(1 − ᾱ_t) of every image.

@@ -25,7 +25,7 @@ use crate::model::step::Objective;
 use crate::model::unet::sinusoid;
 use crate::rng::Rng;
 use crate::tensor::Shape;
-use optimizer::{AVERAGE, FIRST_MOMENT, SECOND_MOMENT, objective_step};
+use optimizer::{AVERAGE, FIRST_MOMENT, SECOND_MOMENT, training_step};
 
 /// A model in training.
 pub struct Trainer {
@@ -63,7 +63,7 @@ impl Trainer {
         };
         let (absolute, weighted) = (options.loss == Loss::L1, options.min_snr_gamma.is_some());
         let objective = Objective { velocity, absolute, weighted };
-        let graph = objective_step(config, shape, objective);
+        let graph = training_step(config, shape, objective);
         let mut program = engine.compile(&graph)?;
         let parameters = graph.parameters();
         for (spec, values) in parameters.iter().zip(weights) {
