@@ -2,7 +2,7 @@
 //! is left plain, to be differentiated first.
 
 use super::config::UnetConfig;
-use super::unet::unet;
+use super::unet::{sinusoid, unet};
 use crate::graph::{Graph, Id, WatchError};
 use crate::ops::{MOVE_COEFFICIENTS, REMEMBER_COEFFICIENTS, SLOTS, fuse};
 use crate::tensor::Shape;
@@ -13,6 +13,14 @@ fn predict(g: &mut Graph, config: &UnetConfig, x: Id) -> Id {
     let sinusoid = g.input("sinusoid", Shape::new(n, 1, 1, config.block_out_channels[0]));
     let labels = config.num_class_embeds.map(|_| g.input("class_labels", Shape::new(n, 1, 1, 1)));
     unet(g, config, x, sinusoid, labels)
+}
+
+/// What the network is told of a batch beside the pictures, as values of these inputs: `sinusoid`, of the timesteps, and for a
+/// class model `class_labels`. There are as many labels as timesteps, or none for a model without classes.
+pub fn conditions(config: &UnetConfig, timesteps: &[usize], labels: &[usize]) -> Vec<(&'static str, Vec<f32>)> {
+    let wide = |values: &[usize]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+    let labels = config.num_class_embeds.map(|_| ("class_labels", wide(labels)));
+    [("sinusoid", sinusoid(config, &wide(timesteps)))].into_iter().chain(labels).collect()
 }
 
 /// [`prediction`] before it is fused.
