@@ -6,7 +6,7 @@ use crate::model::config::UnetConfig;
 use crate::model::step::{conditions, prediction};
 use crate::tensor::Shape;
 
-/// The compiled network. It takes batches of one size; what does not fill the last is made up by repetition.
+/// The compiled network. It takes batches of one size, and the last image fills up the last batch.
 pub struct Predictor {
     config: UnetConfig,
     program: Program,

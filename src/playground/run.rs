@@ -26,19 +26,24 @@ pub(super) struct Run {
     pub remembers: bool,
     /// Steps done.
     pub position: usize,
-    /// Images of the current step already computed, and their new x and x̂_0 behind those of the step before.
+    /// Images of the current step already computed.
     pub images_done: usize,
+    /// x after the step before.
     pub x: Vec<f32>,
+    /// x after the current step, as far as it is computed.
     pub next_x: Vec<f32>,
+    /// x̂_0 of the current step, as far as it is computed.
     pub next_x0: Vec<f32>,
-    /// What is remembered of each image, its three slots one after the other; nothing where nothing is.
+    /// What is remembered: three slots, each of x's length. Empty where nothing is.
     slots: Vec<f32>,
     rng: Rng,
-    /// Which of the drawn images are computed here, and how many are drawn.
+    /// Images computed here, of all images of the run.
     part: Range<usize>,
+    /// All images of the run. Noise is drawn for each.
     whole: usize,
+    /// The noise of every step, if it is not drawn.
     given: Option<Vec<Vec<f32>>>,
-    /// Noise drawn for the current step and those after it.
+    /// The noise of the current step and of some after it.
     noise: VecDeque<Vec<f32>>,
 }
 
@@ -201,8 +206,8 @@ impl Run {
         }
     }
 
-    /// Takes in the results of the current step for the images whose values are in `range`: x', and the network's output, of which
-    /// follow x̂_0 and what is remembered.
+    /// Takes in the results of the current step for the images whose values are in `range`: x' and the network's output. x̂_0 and
+    /// what is remembered follow from the output.
     pub fn take(&mut self, range: Range<usize>, next: &[f32], output: &[f32]) {
         let step = self.steps[self.position];
         let x = &self.x[range.clone()];
