@@ -6,6 +6,7 @@
 // a time in the lanes of a vec4; then invocation t sums up for query t/width and vec4 t mod width of the result.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     tokens: u32, // H·W
     heads: u32,
@@ -43,7 +44,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let item = group.x + group.y * groups.x;
+    let item = group.x + group.y * groups.x + p.skipped;
     let count = 64u / p.width; // queries of a workgroup
     let blocks = (p.tokens + count - 1u) / count;
     let parts = p.heads / p.heads_per_group;

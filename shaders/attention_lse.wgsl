@@ -3,6 +3,7 @@
 // far and, relative to it, the sum.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     tokens: u32, // H·W
     heads: u32,
@@ -27,7 +28,7 @@ fn only(v: vec4<f32>, q: u32, begin: u32, end: u32) -> vec4<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = gid.x + gid.y * groups.x * 64u;
+    let i = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     let h4 = (p.heads + 3u) / 4u;
     if (i >= p.n * p.tokens * h4) { return; }
     let query = i / h4;

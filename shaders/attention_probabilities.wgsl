@@ -2,6 +2,7 @@
 // Dispatch: one invocation per image, head, query and four keys (a vec4 of out), 64 in a workgroup.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     tokens: u32, // H·W
     heads: u32,
@@ -29,7 +30,7 @@ fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = gid.x + gid.y * groups.x * 64u;
+    let i = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     let t4 = (p.tokens + 3u) / 4u; // vec4s of a row of out
     if (i >= p.n * p.heads * p.tokens * t4) { return; }
     let row = i / t4;

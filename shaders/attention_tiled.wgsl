@@ -8,6 +8,7 @@
 // The softmax is computed on the way, with the largest logit so far kept apart.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     tokens: u32, // H·W
     heads: u32,
@@ -41,7 +42,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let item = group.x + group.y * groups.x;
+    let item = group.x + group.y * groups.x + p.skipped;
     let fours = 64u / p.width;
     let count = 4u * fours; // queries of a workgroup
     let blocks = (p.tokens + count - 1u) / count;

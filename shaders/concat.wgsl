@@ -2,6 +2,7 @@
 // Dispatch: one invocation per vec4 of out, 64 in a workgroup.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     pixels: u32, // N·H·W
     ca: u32,
     cb: u32,
@@ -14,7 +15,7 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = gid.x + gid.y * groups.x * 64u;
+    let i = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     if (i >= p.pixels * ((p.ca + p.cb + 3u) / 4u)) { return; }
     let c4 = (p.ca + p.cb + 3u) / 4u;
     let a4 = (p.ca + 3u) / 4u;

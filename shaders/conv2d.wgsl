@@ -6,6 +6,7 @@
 // once per tap; the loop over input channels multiplies four vec4s of x with two 4×4 blocks of w.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     h: u32, // extents of what is convolved
     w: u32,
@@ -39,7 +40,7 @@ fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let item = gid.x + gid.y * groups.x * 64u;
+    let item = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     let ci4 = (p.ci + 3u) / 4u;
     let x4 = (p.from_x + 3u) / 4u;
     let co4 = (p.co + 3u) / 4u;

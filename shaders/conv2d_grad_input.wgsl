@@ -4,6 +4,7 @@
 // The matrix product of conv2d.wgsl with w transposed: a vec4 of dy times a 4×4 block of w from the left.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     h: u32, // extents of x
     w: u32,
@@ -30,7 +31,7 @@ fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let item = gid.x + gid.y * groups.x * 64u;
+    let item = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     let ci4 = (p.ci + 3u) / 4u;
     let co4 = (p.co + 3u) / 4u;
     let ci8 = (p.ci + 7u) / 8u;

@@ -5,6 +5,7 @@
 // conv2d_tiled.wgsl, with w transposed.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     h: u32, // extents of x
     w: u32,
@@ -40,7 +41,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let item = group.x + group.y * groups.x;
+    let item = group.x + group.y * groups.x + p.skipped;
     let ci4 = (p.ci + 3u) / 4u;
     let co4 = (p.co + 3u) / 4u;
     let ci32 = (p.ci + 31u) / 32u;

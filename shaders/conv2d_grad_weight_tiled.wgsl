@@ -6,6 +6,7 @@
 // slices go through their rows together, two columns at a time, which neighbours fetch from neighbouring places.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     h: u32, // extents of x
     w: u32,
@@ -71,7 +72,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let item = group.x + group.y * groups.x;
+    let item = group.x + group.y * groups.x + p.skipped;
     let ci4 = (p.ci + 3u) / 4u;
     let co4 = (p.co + 3u) / 4u;
     let ci16 = (p.ci + 15u) / 16u;

@@ -7,6 +7,7 @@
 // its eight pixels with its two vec4s of output channels. Loops over the eight are unrolled by every compiler.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     h: u32, // extents of what is convolved
     w: u32,
@@ -49,7 +50,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let item = group.x + group.y * groups.x;
+    let item = group.x + group.y * groups.x + p.skipped;
     let ci4 = (p.ci + 3u) / 4u;
     let x4 = (p.from_x + 3u) / 4u;
     let co4 = (p.co + 3u) / 4u;

@@ -2,6 +2,7 @@
 // Dispatch: one invocation per vec4 of out, 64 in a workgroup.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     pixels: u32, // H·W
     c: u32,
@@ -18,7 +19,7 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = gid.x + gid.y * groups.x * 64u;
+    let i = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     let c4 = (p.c + 3u) / 4u;
     if (i >= p.n * p.pixels * c4) { return; }
     let n = i / (p.pixels * c4);

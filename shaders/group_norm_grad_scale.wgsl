@@ -3,6 +3,7 @@
 // are halved in a fixed order.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     pixels: u32, // H·W
     c: u32,
@@ -23,7 +24,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let i = group.x + group.y * groups.x;
+    let i = group.x + group.y * groups.x + p.skipped;
     let c4 = (p.c + 3u) / 4u;
     if (i >= p.n * c4) { return; }
     let n = i / c4;

@@ -3,6 +3,7 @@
 // in a fixed order. Groups need not begin on a vec4: lanes of other groups are masked.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     pixels: u32, // H·W
     c: u32,
@@ -24,7 +25,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let i = group.x + group.y * groups.x;
+    let i = group.x + group.y * groups.x + p.skipped;
     if (i >= p.n * p.groups) { return; }
     let c4 = (p.c + 3u) / 4u;
     let per_group = p.c / p.groups;

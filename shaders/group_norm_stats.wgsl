@@ -4,6 +4,7 @@
 // The image may be x and a skip connection side by side.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     pixels: u32, // H·W
     c: u32,
@@ -47,7 +48,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let i = group.x + group.y * groups.x;
+    let i = group.x + group.y * groups.x + p.skipped;
     if (i >= p.n * p.groups) { return; }
     let per_group = p.c / p.groups;
     let begin = (i % p.groups) * per_group; // the group's channels: begin .. end

@@ -3,6 +3,7 @@
 // Dispatch: one invocation per vec4 of out, 64 in a workgroup.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     len: u32, // vec4s in out
     slots: u32, // 1 if there are slots
     known: u32, // 1 if there is a known picture
@@ -19,7 +20,7 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = gid.x + gid.y * groups.x * 64u;
+    let i = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     if (i >= p.len) { return; }
     let k0 = coefficients[0]; // p_x, p_m, clip, e_x
     let k1 = coefficients[1]; // e_m, a, b, c

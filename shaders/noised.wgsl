@@ -2,6 +2,7 @@
 // Dispatch: one invocation per vec4 of out, 64 in a workgroup.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     len: u32, // vec4s in out
     image: u32, // vec4s in one image
 }
@@ -14,7 +15,7 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = gid.x + gid.y * groups.x * 64u;
+    let i = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     if (i >= p.len) { return; }
     let k = coefficients[i / p.image];
     out[i] = k.x * x0[i] + k.y * eps[i];

@@ -4,6 +4,7 @@
 // Each value of x that is fetched goes into all three products.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     pixels: u32, // N·H·W
     ci: u32,
     co: u32,
@@ -27,7 +28,7 @@ fn multiply_add(block: mat4x4<f32>, v: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let item = gid.x + gid.y * groups.x * 64u;
+    let item = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     let ci4 = (p.ci + 3u) / 4u;
     let co4 = (p.co + 3u) / 4u;
     if (item >= ((p.pixels + 3u) / 4u) * co4) { return; }

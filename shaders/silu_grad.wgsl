@@ -2,6 +2,7 @@
 // Dispatch: one invocation per vec4 of out, 64 in a workgroup.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     len: u32, // vec4s in out
 }
 
@@ -12,7 +13,7 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = gid.x + gid.y * groups.x * 64u;
+    let i = gid.x + (gid.y * groups.x + p.skipped) * 64u;
     if (i >= p.len) { return; }
     let v = x[i];
     let sigmoid = 1.0 / (1.0 + exp(min(-v, vec4<f32>(80.0))));

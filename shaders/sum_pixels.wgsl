@@ -3,6 +3,7 @@
 // are halved in a fixed order.
 
 struct Params {
+    skipped: u32, // workgroups that earlier parts of the dispatch did
     n: u32,
     pixels: u32, // H·W
     c4: u32, // vec4s per pixel
@@ -20,7 +21,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let i = group.x + group.y * groups.x;
+    let i = group.x + group.y * groups.x + p.skipped;
     if (i >= p.n * p.c4) { return; }
     let first = (i / p.c4) * p.pixels * p.c4 + i % p.c4;
     var sum = vec4<f32>(0.0);

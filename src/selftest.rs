@@ -5,8 +5,7 @@ use crate::engine::cpu::{interpret, interpret_all};
 use crate::engine::{Engine, EngineError};
 use crate::graph::Graph;
 use crate::model::config::UnetConfig;
-use crate::model::step::{Sampling, prediction, sampling_step};
-use crate::model::unet::sinusoid;
+use crate::model::step::{Objective, Sampling, conditions, prediction, sampling_step};
 use crate::model::{config::BlockType, init::initialise};
 use crate::rng::Rng;
 use crate::tensor::Shape;
@@ -135,7 +134,7 @@ pub async fn check_ops(engine: &Engine) -> Result<Vec<OpReport>, EngineError> {
     let mut reports: BTreeMap<String, OpReport> = BTreeMap::new();
     let steps = || {
         [
-            training_step(&net(), shape, true),
+            training_step(&net(), shape, Objective { velocity: true, ..Objective::default() }),
             sampling_step(&net(), shape, Sampling { guided: true, remembers: true, known: true }),
         ]
     };
@@ -204,10 +203,8 @@ impl Benchmark {
         let parameters = graph.parameters().into_iter().map(|spec| spec.name).zip(self.parameters.iter().cloned());
         let mut leaves: Vec<(String, Vec<f32>)> = parameters.collect();
         leaves.push(("sample".to_owned(), self.sample.repeat(batch)));
-        leaves.push(("sinusoid".to_owned(), sinusoid(&self.config, &vec![500.0; batch])));
-        if self.config.num_class_embeds.is_some() {
-            leaves.push(("class_labels".to_owned(), vec![0.0; batch]));
-        }
+        let conditions = conditions(&self.config, &vec![500; batch], &vec![0; batch]);
+        leaves.extend(conditions.into_iter().map(|(name, values)| (name.to_owned(), values)));
         leaves
     }
 

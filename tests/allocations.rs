@@ -5,7 +5,7 @@ use noisette::engine::cpu::Program;
 use noisette::graph::Graph;
 use noisette::model::config::UnetConfig;
 use noisette::model::init::initialise;
-use noisette::model::step::prediction;
+use noisette::model::step::{Objective, prediction};
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
 use noisette::train::optimizer::training_step;
@@ -64,7 +64,7 @@ fn replayed_programs_allocate_nothing() {
 
     let config = UnetConfig::digits();
     let predictions = [1, 9].map(|n| prediction(&config, Shape::new(n, 12, 12, 1)));
-    let training = training_step(&config, Shape::new(4, 12, 12, 1), false);
+    let training = training_step(&config, Shape::new(4, 12, 12, 1), Objective::default());
     for graph in predictions.iter().chain([&training]) {
         let runs = allocations(graph);
         // A program is handed to the thread pool in a queue that grows by a block once in 63 runs.

@@ -63,7 +63,9 @@ fn problems(html: &str, control: &Control) -> Vec<String> {
         Kind::Switch => same("type", attribute(element, "type"), "checkbox"),
         // A browser chooses the first one that is not marked otherwise.
         Kind::Choice(_) if id == "sampler" => {}
-        Kind::Choice(_) => same("the first choice", options(html, id).first().map(|option| option.0.as_str()), &default),
+        Kind::Choice(_) => {
+            same("the first choice", options(html, id).first().map(|option| option.0.as_str()), &default)
+        }
     }
     let step = match control.kind {
         Kind::Whole(_) | Kind::Timesteps(_) => Some("1"),
@@ -112,7 +114,8 @@ fn every_element_that_sets_something_is_in_the_table() {
     let mut found = 0;
     for kind in ["<input ", "<select "] {
         for part in html.split(kind).skip(1) {
-            let id = attribute(&format!("{kind}{}", part.split('>').next().unwrap_or_default()), "id").map(str::to_owned);
+            let id =
+                attribute(&format!("{kind}{}", part.split('>').next().unwrap_or_default()), "id").map(str::to_owned);
             let id = id.unwrap_or_else(|| panic!("a control without an id: {}", &part[..40]));
             assert!(of(&id).is_some() || others.contains(&id.as_str()), "{id} is in no row");
             found += 1;

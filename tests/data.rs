@@ -3,8 +3,7 @@
 
 use flate2::{Compression, write::GzEncoder};
 use noisette::data::{
-    Batches, DataError, Dataset, Split, fill_x0, find_idx, labels, load_idx, load_idx_classes, parse_images,
-    parse_labels,
+    Batches, DataError, Dataset, Split, fill_x0, find_idx, labels, load_idx, parse_images, parse_labels,
 };
 use std::io::Write;
 use std::path::Path;
@@ -48,13 +47,13 @@ fn every_name_plain_and_gzipped_is_found() {
                 ];
                 let [pictures, classes] = [&pictures, &classes].map(|b| if zipped { gzip(b) } else { b.clone() });
                 let directory = folder((&names[0], &pictures), (&names[1], &classes));
-                let data = load_idx(directory.path(), split).unwrap();
+                let data = load_idx(directory.path(), split, 10).unwrap();
                 assert_eq!((data.len(), data.height, data.width, data.channels), (3, 2, 5, 1));
                 assert_eq!((data.image_len(), data.is_empty()), (10, false));
                 assert_eq!(data.labels, [9, 0, 4]);
                 assert_eq!(data.image(1), [70, 77, 84, 91, 98, 105, 112, 119, 126, 133]);
                 let other = if split == Split::Train { Split::Test } else { Split::Train };
-                assert!(matches!(load_idx(directory.path(), other), Err(DataError::Missing { .. })));
+                assert!(matches!(load_idx(directory.path(), other, 10), Err(DataError::Missing { .. })));
                 found += 1;
             }
         }
@@ -66,7 +65,7 @@ fn every_name_plain_and_gzipped_is_found() {
 fn a_gzipped_file_is_known_by_its_bytes() {
     let (pictures, classes) = (gzip(&images(2, 3, 3)), idx(0x801, &[2], &[1, 1]));
     let directory = folder(("train-images-idx3-ubyte", &pictures), ("train-labels-idx1-ubyte", &classes));
-    assert_eq!(load_idx(directory.path(), Split::Train).unwrap().len(), 2);
+    assert_eq!(load_idx(directory.path(), Split::Train, 10).unwrap().len(), 2);
 }
 
 /// The four files in places that their names are joined to.
@@ -99,7 +98,7 @@ fn every_layout_is_found() {
         let directory = four(layout);
         let place = find_idx(directory.path()).unwrap().expect("a place");
         assert!(place.starts_with(directory.path()));
-        let halves = [Split::Train, Split::Test].map(|split| load_idx(directory.path(), split).unwrap().len());
+        let halves = [Split::Train, Split::Test].map(|split| load_idx(directory.path(), split, 10).unwrap().len());
         assert_eq!(halves, [3, 2], "{}", layout("train-images-idx3-ubyte"));
     }
     assert_eq!(find_idx(four(|name| format!("a/b/c/{name}")).path()).unwrap(), None, "too deep");
@@ -109,28 +108,28 @@ fn every_layout_is_found() {
     let raw = |name: &str| directory.path().join(name).join("raw");
     std::fs::create_dir_all(raw("KMNIST")).unwrap();
     std::fs::copy(raw("MNIST").join("train-images-idx3-ubyte"), raw("KMNIST").join("train-images-idx3-ubyte")).unwrap();
-    let message = load_idx(directory.path(), Split::Train).unwrap_err().to_string();
+    let message = load_idx(directory.path(), Split::Train, 10).unwrap_err().to_string();
     assert!(
         message.contains("several data sets") && message.contains("/MNIST/raw") && message.contains("/KMNIST/raw"),
         "{message}"
     );
-    assert_eq!(load_idx(&raw("MNIST"), Split::Train).unwrap().len(), 3);
+    assert_eq!(load_idx(&raw("MNIST"), Split::Train, 10).unwrap().len(), 3);
     let directory = four(|name| format!("emnist-letters-{name}"));
     std::fs::write(directory.path().join("emnist-digits-train-images-idx3-ubyte"), images(1, 2, 2)).unwrap();
-    let message = load_idx(directory.path(), Split::Train).unwrap_err().to_string();
+    let message = load_idx(directory.path(), Split::Train, 10).unwrap_err().to_string();
     assert!(message.ends_with("expected one, found emnist-digits-…, emnist-letters-…"), "{message}");
 }
 
 #[test]
 fn what_is_missing_is_named() {
-    let message = load_idx(Path::new("no/such/place"), Split::Test).unwrap_err().to_string();
+    let message = load_idx(Path::new("no/such/place"), Split::Test, 10).unwrap_err().to_string();
     assert!(
         message.starts_with("no/such/place holds no test images: looked for t10k-images-idx3-ubyte, "),
         "{message}"
     );
     assert!(message.ends_with("t10k-images.idx3-ubyte.gz"), "{message}");
     let directory = folder(("train-images-idx3-ubyte", &images(1, 2, 2)), ("else", &[]));
-    let message = load_idx(directory.path(), Split::Train).unwrap_err().to_string();
+    let message = load_idx(directory.path(), Split::Train, 10).unwrap_err().to_string();
     assert!(message.contains("holds no training labels"), "{message}");
 }
 
@@ -212,7 +211,7 @@ fn labels_stay_within_their_classes() {
 fn files_that_do_not_fit_together_are_refused() {
     let directory =
         folder(("train-images-idx3-ubyte", &images(3, 2, 2)), ("train-labels-idx1-ubyte", &idx(0x801, &[2], &[1, 2])));
-    let message = load_idx(directory.path(), Split::Train).unwrap_err().to_string();
+    let message = load_idx(directory.path(), Split::Train, 10).unwrap_err().to_string();
     assert!(
         message.contains("train-images-idx3-ubyte has 3 images but ")
             && message.ends_with("train-labels-idx1-ubyte has 2 labels"),
@@ -220,8 +219,11 @@ fn files_that_do_not_fit_together_are_refused() {
     );
     let directory =
         folder(("train-images-idx3-ubyte", &images(1, 2, 2)), ("train-labels-idx1-ubyte", &idx(0x801, &[1], &[25])));
-    assert!(matches!(load_idx(directory.path(), Split::Train), Err(DataError::Label { found: 25, classes: 10, .. })));
-    assert_eq!(load_idx_classes(directory.path(), Split::Train, 26).unwrap().labels, [25]);
+    assert!(matches!(
+        load_idx(directory.path(), Split::Train, 10),
+        Err(DataError::Label { found: 25, classes: 10, .. })
+    ));
+    assert_eq!(load_idx(directory.path(), Split::Train, 26).unwrap().labels, [25]);
 }
 
 #[test]
@@ -233,7 +235,7 @@ fn damaged_compression_is_an_error_that_names_the_file() {
     flipped[middle] ^= 0x55;
     for bytes in [&whole[..whole.len() / 2], &whole[..12], &whole[..2], &flipped] {
         let directory = folder(("train-images-idx3-ubyte.gz", bytes), ("train-labels-idx1-ubyte", &classes));
-        let message = load_idx(directory.path(), Split::Train).unwrap_err().to_string();
+        let message = load_idx(directory.path(), Split::Train, 10).unwrap_err().to_string();
         assert!(message.contains("train-images-idx3-ubyte.gz"), "{message}");
     }
 }

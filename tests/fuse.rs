@@ -7,7 +7,7 @@ use noisette::checkpoint;
 use noisette::engine::cpu::interpret;
 use noisette::graph::{Graph, Node, NodeKind};
 use noisette::model::config::UnetConfig;
-use noisette::model::step::training_loss;
+use noisette::model::step::{Objective, training_loss};
 use noisette::model::unet::unet;
 use noisette::ops::fuse;
 use noisette::rng::Rng;
@@ -100,7 +100,7 @@ fn unets_keep_their_results_and_lose_work() {
         assert!(!ops(&fused).contains_key("upsample"), "{name}");
 
         let shape = Shape::new(2, 8, 8, config.channels);
-        let (mut graph, loss) = training_loss(&config, shape, false);
+        let (mut graph, loss) = training_loss(&config, shape, Objective::default());
         let specs = graph.parameters();
         let ids: Vec<_> = specs.iter().map(|spec| spec.id).collect();
         let gradients = graph.gradients_of_scalar(loss, &ids);

@@ -5,7 +5,7 @@ mod support;
 
 use noisette::engine::cpu::interpret;
 use noisette::graph::{Graph, NodeKind};
-use noisette::model::step::training_loss;
+use noisette::model::step::{Objective, training_loss};
 use noisette::model::unet::sinusoid;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -131,8 +131,9 @@ fn every_op_of_training_is_among_the_cases() {
     for net in golden::NETS {
         let config = golden::checkpoint(net).config;
         let shape = Shape::new(2, 8, 8, config.channels);
-        let (loss, _) = training_loss(&config, shape, false);
-        let used: BTreeSet<&str> = [loss, training_step(&config, shape, false)].iter().flat_map(ops).collect();
+        let (loss, _) = training_loss(&config, shape, Objective::default());
+        let used: BTreeSet<&str> =
+            [loss, training_step(&config, shape, Objective::default())].iter().flat_map(ops).collect();
         let missing: Vec<_> = used.difference(&known).collect();
         assert!(missing.is_empty(), "{net} computes {missing:?}, of which there is no case");
         examined += used.len();
@@ -185,8 +186,9 @@ fn a_whole_unet_has_the_gradient_of_its_loss() {
         let checkpoint = golden::checkpoint(net);
         let config = &checkpoint.config;
         let shape = Shape::new(2, 8, 4, config.channels);
-        let graph = gradients(config, shape, velocity);
-        let (mut plain, loss) = training_loss(config, shape, velocity);
+        let objective = Objective { velocity, ..Objective::default() };
+        let graph = gradients(config, shape, objective);
+        let (mut plain, loss) = training_loss(config, shape, objective);
         plain.output("y", loss);
 
         let specs = plain.parameters();

@@ -8,6 +8,7 @@ use noisette::diffusion::walk::Walk;
 use noisette::diffusion::{Prediction, SamplerKind};
 use noisette::engine::Program;
 use noisette::graph::Graph;
+use noisette::model::step::Objective;
 use noisette::playground::sampler_config;
 use noisette::tensor::{Shape, nchw_to_nhwc, nhwc_to_nchw};
 use noisette::train::optimizer::gradients;
@@ -67,7 +68,7 @@ fn adams_steps_are_pytorchs() {
                 max_grad_norm,
                 ..TrainOptions::default()
             };
-            let graph = gradients(&golden.config, shape, false);
+            let graph = gradients(&golden.config, shape, Objective::default());
             let start = golden.load_parameters(&graph.parameters()).expect("the golden weights fit");
             let schedule = golden.scheduler.schedule().expect("a schedule");
             let config = &golden.config;

@@ -6,7 +6,7 @@ mod support;
 use noisette::engine::cpu::{Program, interpret};
 use noisette::graph::{Graph, Id};
 use noisette::model::config::UnetConfig;
-use noisette::model::step::{prediction, training_loss};
+use noisette::model::step::{Objective, prediction, training_loss};
 use noisette::ops::fuse;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -407,7 +407,7 @@ fn multiplications_are_counted() {
     let config = UnetConfig::digits();
     let one = prediction(&config, s(1, 28, 28, 1)).multiply_adds();
     assert!((189_000_000..192_000_000).contains(&one), "the digits' network takes 0.19 GMAC per image, not {one}");
-    let (loss, _) = training_loss(&config, s(4, 28, 28, 1), false);
+    let (loss, _) = training_loss(&config, s(4, 28, 28, 1), Objective::default());
     assert_eq!(loss.multiply_adds(), 4 * one);
     assert_eq!(fuse(&loss).multiply_adds(), 4 * one);
 }

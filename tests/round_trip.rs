@@ -5,7 +5,7 @@ mod support;
 
 use noisette::checkpoint::{self, Checkpoint};
 use noisette::diffusion::Prediction;
-use noisette::train::optimizer::gradients;
+use noisette::model::step::{Objective, training_loss};
 use noisette::train::{TrainOptions, Trainer};
 use support::golden::{self, ENGINES, engine, integers, relative, series};
 
@@ -27,7 +27,8 @@ fn three_steps(engine_name: &str, folder: &str) -> ([Vec<f32>; 2], [Checkpoint; 
     };
     let prediction = start.scheduler.prediction_type;
     assert_eq!(prediction, Prediction::VPrediction, "the folder keeps what the model predicts");
-    let weights = start.load_parameters(&gradients(&start.config, shape, true).parameters()).expect("they fit");
+    let (graph, _) = training_loss(&start.config, shape, Objective::default());
+    let weights = start.load_parameters(&graph.parameters()).expect("they fit");
     let schedule = start.scheduler.schedule().expect("a schedule");
     let engine = engine(engine_name);
     let mut trainer = Trainer::new(&engine, &start.config, schedule, prediction, options, &weights).expect("a trainer");

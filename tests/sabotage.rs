@@ -230,7 +230,7 @@ struct Outcome {
 
 /// Breaks one kernel and shows it to its instances, the cheapest first.
 fn sabotage(bench: &Bench, name: &str, source: &str, cases: &[Case], outcome: &mut Outcome) {
-    let all = cases.iter().flat_map(gpu::instances).filter(|instance| instance.kernel == name);
+    let all = cases.iter().flat_map(gpu::instances).filter(|instance| instance.dispatch.shader == name);
     let mut instances: Vec<Prepared> = all.map(|instance| bench.prepare(instance)).collect();
     assert!(!instances.is_empty(), "no case uses {name}");
     instances.sort_by_key(|prepared| prepared.instance.size());

@@ -10,7 +10,7 @@ use noisette::engine::{Engine, Program};
 use noisette::graph::Graph;
 use noisette::model::config::UnetConfig;
 use noisette::model::init::initialise;
-use noisette::model::step::{Sampling, prediction, sampling_step};
+use noisette::model::step::{Objective, Sampling, prediction, sampling_step};
 use noisette::playground::{Frame, Noise, Session, Settings, sampler_config};
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -86,7 +86,7 @@ fn a_step_takes_no_more_dispatches_than_it_did() {
             sampling_step(&config, shape, Sampling { guided: true, remembers: true, known: true }),
             GUIDED_STEP,
         ),
-        ("a step of training", training_step(&config, shape.with_n(2), false), TRAINING_STEP),
+        ("a step of training", training_step(&config, shape.with_n(2), Objective::default()), TRAINING_STEP),
     ] {
         let mut program = gpu.compile(&graph).expect("a net of this size");
         let dispatches = program.cost().dispatches;

@@ -135,7 +135,9 @@ impl Browser {
     fn walks(&self) -> Vec<(WorkerId, Ticket, usize, usize)> {
         let last = self.workers.iter().filter_map(|(&worker, sent)| {
             let walk = sent.iter().rev().find_map(|message| match message {
-                ToWorker::Begin { ticket, job: Job::Walk { after, images, .. } } => Some((*ticket, *after, images.len())),
+                ToWorker::Begin { ticket, job: Job::Walk { after, images, .. } } => {
+                    Some((*ticket, *after, images.len()))
+                }
                 _ => None,
             });
             let (ticket, after, images) = walk.filter(|walk| !sent.contains(&ToWorker::End { ticket: walk.0 }))?;
@@ -536,14 +538,29 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         0 => {
             let hash = pick(
                 rng,
-                &["#t=5000", "#model=emoji&t=3", "#steps=0", "#model=none-such", "#count=2&class=9&seed=7", "#engine=gpu", "%%%", "#picture=9&noise=4"],
+                &[
+                    "#t=5000",
+                    "#model=emoji&t=3",
+                    "#steps=0",
+                    "#model=none-such",
+                    "#count=2&class=9&seed=7",
+                    "#engine=gpu",
+                    "%%%",
+                    "#picture=9&noise=4",
+                ],
             );
             Message::Address(hash, [None, Some(rng.below(64) as u32)][rng.below(2)])
         }
         1..=4 => {
             let controls: Vec<_> = CONTROLS.iter().filter_map(|control| control.id).collect();
             let id = controls[rng.below(controls.len())];
-            let text = pick(rng, &["0", "1", "3", "15", "", "-1", "1e9", "NaN", "none", "each", "ddpm", "ipndm", "gpu", "auto", "cpu", "true", "model"]);
+            let text = pick(
+                rng,
+                &[
+                    "0", "1", "3", "15", "", "-1", "1e9", "NaN", "none", "each", "ddpm", "ipndm", "gpu", "auto", "cpu",
+                    "true", "model",
+                ],
+            );
             Message::Control(id, text)
         }
         5 => Message::Control("model", pick(rng, &names)),
@@ -553,7 +570,9 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         10 => Message::Retry,
         11 => Message::Copied(rng.below(2) == 0),
         12 => Message::Scrub(rng.below(40)),
-        13 => Message::FilmOf(rng.below(3).min(browser.app.generate.film.as_ref().map_or(1, |film| film.images.len()) - 1)),
+        13 => Message::FilmOf(
+            rng.below(3).min(browser.app.generate.film.as_ref().map_or(1, |film| film.images.len()) - 1),
+        ),
         14 => Message::StartCheck("a browser".to_owned()),
         15 => Message::EndCheck,
         16 => {
@@ -568,10 +587,15 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
             if rng.below(4) == 0 {
                 described.samples = Err("no samples".to_owned());
             }
-            Message::Described(name.to_owned(), [Ok(Box::new(described)), Err("offline".to_owned())][rng.below(2)].clone())
+            Message::Described(
+                name.to_owned(),
+                [Ok(Box::new(described)), Err("offline".to_owned())][rng.below(2)].clone(),
+            )
         }
         19 => Message::Arriving(pick(rng, &names), 5.0, Some(10.0)),
-        20 => Message::Weights(pick(rng, &names), [Ok(4.5e6), Ok(4.5e6), Err("offline".to_owned())][rng.below(3)].clone()),
+        20 => {
+            Message::Weights(pick(rng, &names), [Ok(4.5e6), Ok(4.5e6), Err("offline".to_owned())][rng.below(3)].clone())
+        }
         21 => Message::WorkerGone(worker()(rng), message(rng)),
         22 => Message::Worker(worker()(rng), FromWorker::Ready, Vec::new()),
         23 => {
@@ -603,8 +627,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
 fn two_thousand_messages_in_any_order_leave_a_state_that_is_sound() {
     for seed in 0..4 {
         let mut rng = Rng::new(seed);
-        let mut browser =
-            if seed % 2 == 0 { Browser::open("#t=3", 3) } else { Browser::ready(3, Kind::Cpu) };
+        let mut browser = if seed % 2 == 0 { Browser::open("#t=3", 3) } else { Browser::ready(3, Kind::Cpu) };
         for _ in 0..500 {
             let message = anything(&mut rng, &browser);
             browser.tell(message);

@@ -7,7 +7,7 @@ use noisette::checkpoint::Checkpoint;
 use noisette::diffusion::Prediction;
 use noisette::engine::Engine;
 use noisette::model::init::{initialise, start_at_zero};
-use noisette::model::step::training_loss;
+use noisette::model::step::{Objective, training_loss};
 use noisette::model::unet::sinusoid;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
@@ -33,7 +33,7 @@ fn trainer_of(engine: &Engine, options: TrainOptions) -> Trainer {
 
 fn trainer_for(engine: &Engine, options: TrainOptions, prediction: Prediction) -> Trainer {
     let Checkpoint { config, scheduler, .. } = golden::checkpoint("grey");
-    let (graph, _) = training_loss(&config, SHAPE, false);
+    let (graph, _) = training_loss(&config, SHAPE, Objective::default());
     let schedule = scheduler.schedule().expect("a schedule");
     let weights = initialise(&graph, options.seed);
     Trainer::new(engine, &config, schedule, prediction, options, &weights).expect("a trainer")
@@ -398,7 +398,7 @@ fn the_learning_rate_rises_and_falls() {
 
 #[test]
 fn start_values_come_from_the_seed_and_have_the_spread_of_pytorchs() {
-    let (graph, _) = training_loss(&golden::checkpoint("grey").config, SHAPE, false);
+    let (graph, _) = training_loss(&golden::checkpoint("grey").config, SHAPE, Objective::default());
     let weights = initialise(&graph, 3);
     assert_eq!(weights, initialise(&graph, 3));
     let other = initialise(&graph, 4);
@@ -426,7 +426,7 @@ fn start_values_come_from_the_seed_and_have_the_spread_of_pytorchs() {
 #[test]
 fn a_network_that_starts_at_zero_predicts_zero_and_every_block_of_it_is_the_identity() {
     let config = golden::checkpoint("grey").config;
-    let (graph, _) = training_loss(&config, SHAPE, false);
+    let (graph, _) = training_loss(&config, SHAPE, Objective::default());
     let before = initialise(&graph, 3);
     let mut weights = before.clone();
     start_at_zero(&graph, &mut weights);

@@ -6,7 +6,7 @@ use crate::engine::{Choice, Cost, Engine, Program, Weights};
 use crate::graph::{Graph, NodeKind};
 use crate::model::config::UnetConfig;
 use crate::model::init::initialise;
-use crate::model::step::prediction;
+use crate::model::step::{Objective, prediction};
 use crate::playground::Predictor;
 use crate::rng::Rng;
 use crate::tensor::Shape;
@@ -193,7 +193,7 @@ impl Bench {
     fn train(&self, batch: usize) -> Result<Case, Failure> {
         let config = &self.checkpoint.config;
         let shape = self.image.with_n(batch);
-        let graph = training_step(config, shape, false);
+        let graph = training_step(config, shape, Objective::default());
         let x_0: Vec<f32> = Rng::new(2).normals(shape.len()).into_iter().map(|x| x.clamp(-1.0, 1.0)).collect();
         let labels = vec![0; batch];
         let weights = self.checkpoint.load_parameters(&graph.parameters())?;

@@ -122,7 +122,7 @@ pub fn net_for(dir: &Path, asked: Option<&Value>) -> Result<UnetConfig, Failure>
         let traits = Traits { sides: Sides::Fitted(common), channels, classes: folder.classes().to_vec() };
         return Ok(suitable_net(traits, asked, &place)?);
     }
-    let dataset = data::load_idx_classes(dir, Split::Train, 256)?;
+    let dataset = data::load_idx(dir, Split::Train, 256)?;
     // A size that cannot be is told before a word on the labels.
     suitable_net(Traits::of(&dataset, Vec::new()), asked, &place)?;
     let classes = label_names::of_new_network(dir, &dataset)?;

@@ -5,8 +5,9 @@ use super::{Failure, check_output, in_file, open_engine, weights};
 use crate::checkpoint::{self, TensorFile};
 use crate::diffusion::Prediction;
 use crate::engine::Choice;
-use crate::model::unet::sinusoid;
+use crate::model::step::Objective;
 use crate::playground::load;
+use crate::train::Examples;
 use crate::train::optimizer::gradients;
 use std::path::PathBuf;
 
@@ -57,26 +58,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     check_output(&[&args.weights, &args.input], &args.out)?;
     let engine = open_engine(args.engine)?;
 
-    let graph = gradients(config, batch.shape, velocity);
+    let graph = gradients(config, batch.shape, Objective { velocity, ..Objective::default() });
     let mut program = engine.compile_with(&graph, &load(&engine, &checkpoint)?)?;
-    let schedule = scheduler.schedule()?;
-    // √ᾱ_t and ±√(1 − ᾱ_t) of every image.
-    let coefficients = |sign: f64| -> Vec<f32> {
-        let pair = |&t: &usize| [schedule.sqrt_alpha_bar(t), sign * schedule.sqrt_one_minus_alpha_bar(t)];
-        batch.timesteps.iter().flat_map(pair).map(|value| value as f32).collect()
-    };
-    program.write("x_0", &batch.sample)?;
-    program.write("noise", &noise)?;
-    program.write("noise_coefficients", &coefficients(1.0))?;
-    if velocity {
-        program.write("target_coefficients", &coefficients(-1.0))?;
-    }
-    let times: Vec<f32> = batch.timesteps.iter().map(|&t| t as f32).collect();
-    program.write("sinusoid", &sinusoid(config, &times))?;
-    if !batch.labels.is_empty() {
-        let labels: Vec<f32> = batch.labels.iter().map(|&label| label as f32).collect();
-        program.write("class_labels", &labels)?;
-    }
+    let Batch { sample: x_0, timesteps, labels, .. } = &batch;
+    Examples { x_0, noise: &noise, timesteps, labels }.write(&mut program, config, &scheduler.schedule()?, velocity)?;
     program.run()?;
 
     let specs = graph.parameters();

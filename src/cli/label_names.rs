@@ -17,8 +17,8 @@ pub const NAMES_FILE: &str = "class-names.txt";
 pub fn load_idx(dir: &Path, config: &UnetConfig, split: Split) -> Result<Dataset, Failure> {
     let (labels, classes) = (config.data_labels(), config.data_names());
     let names = shared(dir, config)?.filter(|names| !names.starts_with(classes));
-    let Some(names) = names else { return Ok(data::load_idx_classes(dir, split, labels)?) };
-    let mut dataset = data::load_idx_classes(dir, split, 256)?;
+    let Some(names) = names else { return Ok(data::load_idx(dir, split, labels)?) };
+    let mut dataset = data::load_idx(dir, split, 256)?;
     dataset.renumber(&names, classes, &dir.display().to_string())?;
     Ok(dataset)
 }

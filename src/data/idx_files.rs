@@ -23,19 +23,11 @@ const DEPTH: usize = 2;
 /// Why pictures are left out.
 const BESIDE: &str = "beside the IDX files";
 
-/// Reads MNIST, or a data set that looks like it, from a directory: ten classes, one channel.
+/// Reads half of MNIST, or of a data set that looks like it, from a directory: labels below `classes`, one channel.
 ///
 /// # Errors
 /// [`DataError`]: a file is missing, unreadable, not what its name says, or the two do not fit together.
-pub fn load_idx(directory: &Path, split: Split) -> Result<Dataset, DataError> {
-    load_idx_classes(directory, split, 10)
-}
-
-/// [`load_idx`] for a data set of another number of classes, 1…256.
-///
-/// # Errors
-/// As [`load_idx`].
-pub fn load_idx_classes(directory: &Path, split: Split, classes: usize) -> Result<Dataset, DataError> {
+pub fn load_idx(directory: &Path, split: Split, classes: usize) -> Result<Dataset, DataError> {
     let place = find_idx(directory)?.unwrap_or_else(|| directory.to_owned());
     let prefix = one_prefix(&place)?;
     let [images_path, labels_path] = [find(&place, &prefix, split, "images")?, find(&place, &prefix, split, "labels")?];

@@ -24,7 +24,7 @@ pub use error::DataError;
 pub use folder::{ImageFolder, is_folder_of_pictures};
 pub use idx::{parse_images, parse_labels};
 #[cfg(not(target_arch = "wasm32"))]
-pub use idx_files::{beside_idx, find_idx, load_idx, load_idx_classes};
+pub use idx_files::{beside_idx, find_idx, load_idx};
 pub use left_out::LeftOut;
 pub use names::same_name;
 

@@ -13,9 +13,14 @@ pub fn to_pixel(x: f32) -> u8 {
     ((x / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8
 }
 
-/// (√ᾱ_t, √(1 − ᾱ_t)): the weights of x_0 and of ε in x_t (DDPM, equation 4).
+/// (√ᾱ, √(1 − ᾱ)): the weights of x_0 and of ε where the image still has the share √ᾱ (DDPM, equation 4).
+pub fn weights(alpha_bar: f64) -> (f64, f64) {
+    (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt())
+}
+
+/// The [`weights`] of x_0 and of ε in x_t.
 pub fn closed_form(schedule: &Schedule, t: usize) -> (f64, f64) {
-    (schedule.sqrt_alpha_bar(t), schedule.sqrt_one_minus_alpha_bar(t))
+    weights(schedule.alpha_bar(t))
 }
 
 /// The same weights for the paper's t in 0…T: t = 0 is x_0 itself, (1, 0), and t ≥ 1 is timestep t − 1.

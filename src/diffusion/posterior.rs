@@ -1,6 +1,7 @@
 //! One step back: q(x_{t−1}|x_t, x_0), and the three ways a model may speak (ε, x_0, v), each a linear function of the others
 //! and x_t.
 
+use super::forward::weights;
 use super::{Prediction, Schedule};
 
 /// q(x_s|x_t, x_0) = N(x0·x_0 + xt·x_t, variance), s before t (DDPM, equations 6 and 7).
@@ -65,7 +66,7 @@ impl Reading {
     /// Reads the output of a model that predicts `prediction`, where the image still has the share √ᾱ: from ε by DDPM's equation
     /// 15, from x_0 by equation 4 solved for ε, from v as Salimans and Ho 2022 (section 4 and appendix D).
     pub fn new(prediction: Prediction, alpha_bar: f64) -> Self {
-        let (signal, noise) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
+        let (signal, noise) = weights(alpha_bar);
         match prediction {
             Prediction::Epsilon => Self { x0: (1.0 / signal, -noise / signal), epsilon: (0.0, 1.0) },
             Prediction::Sample => Self { x0: (0.0, 1.0), epsilon: (1.0 / noise, -signal / noise) },

@@ -4,11 +4,12 @@ use super::{Graph, Id};
 use crate::tensor::Shape;
 use std::any::Any;
 use std::fmt::Debug;
+use std::ops::Range;
 
 /// One differentiable operation: five questions, answered in one file under `src/ops`.
 ///
-/// An op has one output. It never sees buffers of an engine, only shapes and slices. Its `Debug` form is derived, and so
-/// names all that it is: see [`dyn Op::key`](#method.key).
+/// An op has one output. It never sees buffers of an engine, only shapes and slices. Its `Debug` form is derived, so it names
+/// every field: see [`dyn Op::key`](#method.key).
 pub trait Op: Any + Debug + Send + Sync {
     /// The op's name, which is the stem of its WGSL file in `shaders/`.
     fn name(&self) -> &'static str;
@@ -25,22 +26,21 @@ pub trait Op: Any + Debug + Send + Sync {
     /// How the GPU computes it.
     fn dispatch(&self, inputs: &[Shape], out: Shape) -> Dispatch;
 
-    /// How a GPU with fast workgroup memory computes it, where there is a kernel for those, called `<name>_tiled`. The engine
-    /// takes it where there is enough work to fill such a GPU: adapter and shape choose, so a result is the same every time.
-    /// Convolutions and their gradients are the same sums in the same order, to the bit; others agree up to rounding.
+    /// A second way, for GPUs with fast workgroup memory: a kernel called `<name>_tiled`. The engine takes it where there is
+    /// enough work to fill such a GPU. Adapter and shape alone decide, so a result is the same every time. Convolutions and
+    /// their gradients sum in the same order either way, to the bit. Other ops agree up to rounding.
     fn dispatch_tiled(&self, _inputs: &[Shape], _out: Shape) -> Option<Dispatch> {
         None
     }
 
-    /// How many of the first inputs are taken element by element, where the op does nothing else with them: they have the
-    /// output's shape, zeros make zeros, and the inputs behind them are taken whole. So values that lie side by side can be
-    /// treated as one.
+    /// How many inputs an element-wise op takes element by element: the first ones, which have the output's shape. The inputs
+    /// behind them are taken whole. Zeros make zeros. So an engine can treat values that lie side by side as one.
     fn elementwise(&self) -> Option<usize> {
         None
     }
 
-    /// Whether the op adds to its second input, one number, something of each value of its first, and nothing of zeros. So a
-    /// chain of such ops, each beginning with the sum of the one before, can be one over values that lie side by side.
+    /// Whether the op carries a sum on. Its second input is the sum so far, one number. Each value of its first input adds a
+    /// term, and a zero adds nothing. So an engine can do a chain of such ops at once where their values lie side by side.
     fn accumulates(&self) -> bool {
         false
     }
@@ -48,13 +48,13 @@ pub trait Op: Any + Debug + Send + Sync {
     /// The gradient: appends nodes that turn `cotangent` (∂L/∂output) into ∂L/∂input for each input that has one.
     fn vjp(&self, g: &mut Graph, inputs: &[Id], output: Id, cotangent: Id) -> Vec<Option<Id>>;
 
-    /// Multiplications with an addition that the definition asks for, of convolutions and of attention's products; the rest
-    /// costs next to nothing and counts as none.
+    /// Multiply-adds of the definition. Only those of convolutions and of attention's products count: the rest costs next to
+    /// nothing.
     fn multiply_adds(&self, _inputs: &[Shape], _out: Shape) -> usize {
         0
     }
 
-    /// What a GPU does for it, in multiplications of a convolution. Where its work is cut depends on that, never a result.
+    /// The work of a GPU, in multiplications of a convolution. It decides where that work is cut, never a result.
     fn gpu_work(&self, inputs: &[Shape], out: Shape) -> usize {
         self.multiply_adds(inputs, out)
     }
@@ -66,8 +66,8 @@ pub trait Op: Any + Debug + Send + Sync {
 }
 
 impl dyn Op {
-    /// All that the op is: two ops of one key on the same inputs have the same value. It is the derived `Debug` form, since a list
-    /// kept by hand could forget a field, and unequal ops would be merged in silence.
+    /// The op and all its fields: two ops of one key on the same inputs have the same value. It is the derived `Debug` form. A
+    /// list kept by hand could forget a field, and then unequal ops would be merged in silence.
     pub fn key(&self) -> String {
         format!("{self:?}")
     }
@@ -80,7 +80,7 @@ pub trait Fast: Send {
         0
     }
 
-    /// The input that is wanted packed, if any: a weight.
+    /// The input to be packed, if any: a weight.
     fn packing(&self) -> Option<Packing> {
         None
     }
@@ -89,7 +89,8 @@ pub trait Fast: Send {
     /// and again once that input has changed.
     fn pack(&self, _input: &[f32], _packed: &mut [f32]) {}
 
-    /// Computes the op; what is wanted packed comes packed. `scratch` holds at least [`Fast::scratch_len`] values of no meaning.
+    /// Computes the op. The input that [`Fast::packing`] names comes packed. `scratch` holds at least [`Fast::scratch_len`]
+    /// values, of no meaning.
     fn run(&mut self, inputs: &[&[f32]], out: &mut [f32], scratch: &mut [f32]);
 }
 
@@ -135,10 +136,11 @@ pub fn index(shape: Shape, n: usize, h: usize, w: usize, c: usize) -> usize {
 pub struct Dispatch {
     /// Stem of the file in `shaders/`.
     pub shader: &'static str,
-    /// The bytes of `Params`, a struct of u32 and f32 scalars.
+    /// The bytes of `Params`, a struct of u32 and f32 scalars. The first is `skipped`: how many workgroups earlier
+    /// [parts](Self::part) of the dispatch did. A kernel of a [single](Self::single) workgroup has none.
     pub params: Vec<u8>,
-    /// The input bound in each place, if not simply all in order: a kernel whose operand is missing is given another one
-    /// there and told in `Params` not to look at it.
+    /// The input bound in each place; `None` stands for all in order. Where an operand is missing, another input takes its
+    /// place, and `Params` tells the kernel not to look at it.
     pub operands: Option<Vec<usize>>,
     /// Workgroups to launch in all; the engine folds them into y when there are more than 65 535.
     pub workgroups: usize,
@@ -155,7 +157,21 @@ impl Dispatch {
 
     /// A given number of workgroups.
     pub fn groups(shader: &'static str, params: &impl bytemuck::NoUninit, workgroups: usize) -> Self {
-        Self { shader, params: bytemuck::bytes_of(params).to_vec(), operands: None, workgroups }
+        let skipped = [0; size_of::<u32>()];
+        Self { shader, params: [&skipped, bytemuck::bytes_of(params)].concat(), operands: None, workgroups }
+    }
+
+    /// One workgroup, however much there is to do. There are no parts of it.
+    pub fn single(shader: &'static str, params: &impl bytemuck::NoUninit) -> Self {
+        Self { shader, params: bytemuck::bytes_of(params).to_vec(), operands: None, workgroups: 1 }
+    }
+
+    /// A dispatch of only these workgroups. WebGPU numbers those of each dispatch from 0, so the kernel adds `skipped`.
+    #[must_use]
+    pub fn part(&self, workgroups: Range<usize>) -> Self {
+        let mut params = self.params.clone();
+        params[..size_of::<u32>()].copy_from_slice(&(workgroups.start as u32).to_le_bytes());
+        Self { params, workgroups: workgroups.len(), ..self.clone() }
     }
 
     /// What is bound of these inputs, in order.

@@ -2,7 +2,7 @@
 //! is left plain, to be differentiated first.
 
 use super::config::UnetConfig;
-use super::unet::unet;
+use super::unet::{sinusoid, unet};
 use crate::graph::{Graph, Id, WatchError};
 use crate::ops::{MOVE_COEFFICIENTS, REMEMBER_COEFFICIENTS, SLOTS, fuse};
 use crate::tensor::Shape;
@@ -13,6 +13,14 @@ fn predict(g: &mut Graph, config: &UnetConfig, x: Id) -> Id {
     let sinusoid = g.input("sinusoid", Shape::new(n, 1, 1, config.block_out_channels[0]));
     let labels = config.num_class_embeds.map(|_| g.input("class_labels", Shape::new(n, 1, 1, 1)));
     unet(g, config, x, sinusoid, labels)
+}
+
+/// What the network is told of a batch beside the pictures, as values of these inputs: `sinusoid`, of the timesteps, and for a
+/// class model `class_labels`. There are as many labels as timesteps, or none for a model without classes.
+pub fn conditions(config: &UnetConfig, timesteps: &[usize], labels: &[usize]) -> Vec<(&'static str, Vec<f32>)> {
+    let wide = |values: &[usize]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
+    let labels = config.num_class_embeds.map(|_| ("class_labels", wide(labels)));
+    [("sinusoid", sinusoid(config, &wide(timesteps)))].into_iter().chain(labels).collect()
 }
 
 /// [`prediction`] before it is fused.
@@ -125,35 +133,17 @@ pub struct Objective {
     pub weighted: bool,
 }
 
-/// Algorithm 1's loss, ‖target − ε_θ(√ᾱ_t·x_0 + √(1−ᾱ_t)·ε, t)‖² averaged over all values, as the output `loss`.
+/// The loss of an objective as the output `loss`. The default is Algorithm 1's, ‖target − ε_θ(√ᾱ_t·x_0 + √(1−ᾱ_t)·ε, t)‖²
+/// averaged over all values. Another output, `errors` `[N, 1, 1, C]`, has the sum of each image's and channel's squared errors,
+/// which are not weighted.
 ///
 /// Inputs are `x_0`, `noise`, `noise_coefficients` `[N, 1, 1, 2]` = (√ᾱ_t, √(1−ᾱ_t)), `sinusoid` and, for a class model,
-/// `class_labels`. The target is the noise; with `velocity` it is v = √ᾱ_t·ε − √(1−ᾱ_t)·x_0 (Salimans & Ho 2022), whose
-/// coefficients (√ᾱ_t, −√(1−ᾱ_t)) are the input `target_coefficients`.
-pub fn training_loss(config: &UnetConfig, shape: Shape, velocity: bool) -> (Graph, Id) {
-    let (g, loss, _) = loss_of(config, shape, Objective { velocity, ..Objective::default() });
-    (g, loss)
-}
-
-/// [`training_loss`] for any objective, and as the output `errors` `[N, 1, 1, C]` the sum of each image's and channel's
-/// squared errors, which are not weighted.
+/// `class_labels`. The target is the noise. With `velocity` it is v, whose coefficients (√ᾱ_t, −√(1−ᾱ_t)) are the input
+/// `target_coefficients`.
 ///
 /// With `weighted` there is one more input, `loss_weights` `[N, 1, 1, 2]`: what the prediction and the target of an image are
 /// multiplied with before they are compared (for squares the root of the weight), and 0.
-pub fn training_objective(config: &UnetConfig, shape: Shape, objective: Objective) -> (Graph, Id) {
-    let (mut g, loss, [predicted, target]) = loss_of(config, shape, objective);
-    let negative = g.scale(target, -1.0);
-    let difference = g.add(predicted, negative);
-    let [zeros, one] = [g.constant(0.0, shape), g.constant(1.0, Shape::SCALAR)];
-    // 0 + 1·(difference² − 0)
-    let squares = g.lerp_square(zeros, difference, one);
-    let errors = g.sum_pixels(squares);
-    g.output("errors", errors);
-    (g, loss)
-}
-
-/// The graph with its loss, the prediction and the target.
-fn loss_of(config: &UnetConfig, shape: Shape, objective: Objective) -> (Graph, Id, [Id; 2]) {
+pub fn training_loss(config: &UnetConfig, shape: Shape, objective: Objective) -> (Graph, Id) {
     let mut g = Graph::new();
     let coefficients = Shape::new(shape.n(), 1, 1, 2);
     let x_0 = g.input("x_0", shape);
@@ -175,5 +165,13 @@ fn loss_of(config: &UnetConfig, shape: Shape, objective: Objective) -> (Graph, I
     }
     let loss = if objective.absolute { g.mae(x, y) } else { g.mse(x, y) };
     g.output("loss", loss);
-    (g, loss, [predicted, target])
+
+    let negative = g.scale(target, -1.0);
+    let difference = g.add(predicted, negative);
+    let [zeros, one] = [g.constant(0.0, shape), g.constant(1.0, Shape::SCALAR)];
+    // 0 + 1·(difference² − 0)
+    let squares = g.lerp_square(zeros, difference, one);
+    let errors = g.sum_pixels(squares);
+    g.output("errors", errors);
+    (g, loss)
 }

@@ -42,7 +42,7 @@ impl Op for Mse {
 
     fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
         let params = Params { len: inputs[0].vec4_len() as u32, factor: 1.0 / inputs[0].len() as f32 };
-        Dispatch::groups(self.name(), &params, 1)
+        Dispatch::single(self.name(), &params)
     }
 
     fn vjp(&self, g: &mut Graph, inputs: &[Id], _output: Id, cotangent: Id) -> Vec<Option<Id>> {

@@ -167,7 +167,7 @@ impl Op for SumSquares {
 
     fn dispatch(&self, inputs: &[Shape], _out: Shape) -> Dispatch {
         let params = ElementwiseParams { len: inputs[0].vec4_len() as u32 };
-        Dispatch::groups(self.name(), &params, 1)
+        Dispatch::single(self.name(), &params)
     }
 
     fn accumulates(&self) -> bool {

@@ -1,11 +1,12 @@
 //! A model on an engine, asked for one prediction or led through a sampling run step by step.
 //!
-//! The page's worker, the command line and the trainer's preview share this; it knows no DOM, no clock and no files. A
-//! [`Session`] holds the compiled programs and the run in progress. A run is plain data: it can be begun anew from any of its
-//! steps, on another engine too.
+//! The page's worker, the command line and the trainer's preview share this. It knows no DOM, no clock and no files. A
+//! [`Session`] holds the compiled programs and the run in progress. A run is plain data: it can go on from any of its steps,
+//! on another engine, too.
 //!
-//! Noise from a seed is drawn from stream 0 of [`crate::rng::Rng`] in PyTorch's order, `[N, C, H, W]`: first x_T of all images, then, at
-//! every step that adds noise, that of all images. The same seed, count and settings give the same noise everywhere.
+//! Noise from a seed comes from stream 0 of [`crate::rng::Rng`], in PyTorch's order `[N, C, H, W]`. First x_T of all images is
+//! drawn. Then each step that adds noise draws it for all images. So the same seed, count and settings give the same noise
+//! everywhere.
 
 mod error;
 mod noise;
@@ -27,8 +28,8 @@ use crate::engine::{Engine, Weights};
 use crate::model::config::UnetConfig;
 use crate::model::step;
 
-/// The sampler that a model's scheduler_config.json asks for, but with this rule, number of steps and η. DPM-Solver++ is never
-/// clipped, as in diffusers.
+/// The sampler that a model's scheduler_config.json asks for, but with this rule, number of steps and η. A rule that diffusers
+/// does not clip is not clipped here.
 pub fn sampler_config(scheduler: &SchedulerConfig, kind: SamplerKind, steps: usize, eta: f64) -> SamplerConfig {
     let config = scheduler.sampler(steps);
     let clip = config.clip.filter(|_| Rule::of(kind).allows.clip);

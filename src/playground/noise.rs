@@ -4,18 +4,18 @@ use crate::rng::Rng;
 use crate::tensor::{Shape, nchw_to_nhwc};
 use std::ops::Range;
 
-/// Where the numbers of a run come from that are not computed.
+/// Where the random numbers of a run come from.
 #[derive(Clone, Debug)]
 pub enum Noise {
     /// All of it from a seed.
     Seed(u64),
-    /// x_T `[N, H, W, C]`, and the noise of every step, `[N, H, W, C]` each, or drawn from the seed where there is `None`.
+    /// x_T, and perhaps the noise of every step.
     Given {
-        /// The start.
+        /// x_T, `[N, H, W, C]`.
         x: Vec<f32>,
-        /// One entry per step.
+        /// One entry per step, `[N, H, W, C]`; `None` draws them from the seed.
         steps: Option<Vec<Vec<f32>>>,
-        /// For what is not given: as if x_T had been drawn from it too.
+        /// For the steps that are not given. Their noise is that of [`Noise::Seed`], where x_T is drawn first.
         seed: u64,
     },
 }
@@ -30,7 +30,7 @@ pub(super) fn draw_images(rng: &mut Rng, shape: Shape) -> Vec<f32> {
     nchw_to_nhwc(&rng.normals(shape.len()), shape)
 }
 
-/// The same, and of it the noise of some of the images.
+/// Draws noise for all images, and returns that of some of them.
 pub(super) fn draw_part(rng: &mut Rng, shape: Shape, part: &Range<usize>) -> Vec<f32> {
     let mut drawn = draw_images(rng, shape);
     let image = shape.len() / shape.n();

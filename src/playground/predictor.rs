@@ -3,11 +3,10 @@
 use super::PlaygroundError;
 use crate::engine::{Engine, Program, Weights};
 use crate::model::config::UnetConfig;
-use crate::model::step::prediction_watching;
-use crate::model::unet::sinusoid;
+use crate::model::step::{conditions, prediction_watching};
 use crate::tensor::Shape;
 
-/// The compiled network. It takes batches of one size; what does not fill the last is made up by repetition.
+/// The compiled network. It takes batches of one size, and the last image fills up the last batch.
 pub struct Predictor {
     config: UnetConfig,
     program: Program,
@@ -59,12 +58,12 @@ impl Predictor {
             let last = timesteps.len() - 1;
             let rows: Vec<usize> = (first..first + self.shape.n()).map(|row| row.min(last)).collect();
             let batch: Vec<f32> = rows.iter().flat_map(|row| &x[row * image..][..image]).copied().collect();
-            let times: Vec<f32> = rows.iter().map(|&row| timesteps[row] as f32).collect();
+            let times: Vec<usize> = rows.iter().map(|&row| timesteps[row]).collect();
+            // A model without classes is given none.
+            let labels: Vec<usize> = rows.iter().filter_map(|&row| labels.get(row).copied()).collect();
             self.program.write("sample", &batch)?;
-            self.program.write("sinusoid", &sinusoid(&self.config, &times))?;
-            if self.config.num_class_embeds.is_some() {
-                let labels: Vec<f32> = rows.iter().map(|&row| labels[row] as f32).collect();
-                self.program.write("class_labels", &labels)?;
+            for (name, values) in conditions(&self.config, &times, &labels) {
+                self.program.write(name, &values)?;
             }
             self.program.run()?;
             let eps = self.program.read("eps").await?;

@@ -26,21 +26,26 @@ pub(super) struct Run {
     pub remembers: bool,
     /// Steps done.
     pub position: usize,
-    /// Images of the current step already computed, and their new x and x̂_0 behind those of the step before.
+    /// Images of the current step already computed.
     pub images_done: usize,
+    /// x after the step before.
     pub x: Vec<f32>,
+    /// x after the current step, as far as it is computed.
     pub next_x: Vec<f32>,
+    /// x̂_0 of the current step, as far as it is computed.
     pub next_x0: Vec<f32>,
     /// What is watched, of the same images.
     pub watched: Vec<Watched>,
-    /// What is remembered of each image, its three slots one after the other; nothing where nothing is.
+    /// What is remembered: three slots, each of x's length. Empty where nothing is.
     slots: Vec<f32>,
     rng: Rng,
-    /// Which of the drawn images are computed here, and how many are drawn.
+    /// Images computed here, of all images of the run.
     part: Range<usize>,
+    /// All images of the run. Noise is drawn for each.
     whole: usize,
+    /// The noise of every step, if it is not drawn.
     given: Option<Vec<Vec<f32>>>,
-    /// Noise drawn for the current step and those after it.
+    /// The noise of the current step and of some after it.
     noise: VecDeque<Vec<f32>>,
 }
 
@@ -214,8 +219,8 @@ impl Run {
         }
     }
 
-    /// Takes in the results of the current step for the images whose values are in `range`: x', and the network's output, of which
-    /// follow x̂_0 and what is remembered; and what is watched, value by value.
+    /// Takes in the results of the current step for the images whose values are in `range`: x', the network's output, and what is
+    /// watched, value by value. x̂_0 and what is remembered follow from the output.
     pub fn take(&mut self, range: Range<usize>, next: &[f32], output: &[f32], watched: &[Vec<f32>], image: Shape) {
         let (first, count, of) = (range.start / image.len(), range.len() / image.len(), self.count(image));
         for (whole, batch) in self.watched.iter_mut().zip(watched) {

@@ -1,5 +1,6 @@
 //! The trainer: one step at a time, without a clock or files, so that a command line and a page can both drive it.
 
+mod examples;
 pub mod inherit;
 pub mod optimizer;
 mod options;
@@ -10,6 +11,7 @@ pub mod saved;
 pub mod state;
 pub mod suit;
 
+pub(crate) use examples::Examples;
 pub use inherit::InheritError;
 pub use options::{Loss, TrainOptions};
 pub use recipe::Recipe;
@@ -22,10 +24,9 @@ use crate::engine::{Engine, EngineError, Program, Weights};
 use crate::graph::ParamSpec;
 use crate::model::config::UnetConfig;
 use crate::model::step::Objective;
-use crate::model::unet::sinusoid;
 use crate::rng::Rng;
 use crate::tensor::Shape;
-use optimizer::{AVERAGE, FIRST_MOMENT, SECOND_MOMENT, objective_step};
+use optimizer::{AVERAGE, FIRST_MOMENT, SECOND_MOMENT, training_step};
 
 /// A model in training.
 pub struct Trainer {
@@ -63,7 +64,7 @@ impl Trainer {
         };
         let (absolute, weighted) = (options.loss == Loss::L1, options.min_snr_gamma.is_some());
         let objective = Objective { velocity, absolute, weighted };
-        let graph = objective_step(config, shape, objective);
+        let graph = training_step(config, shape, objective);
         let mut program = engine.compile(&graph)?;
         let parameters = graph.parameters();
         for (spec, values) in parameters.iter().zip(weights) {
@@ -142,20 +143,11 @@ impl Trainer {
     ) -> Result<StepReport, TrainError> {
         let step = self.step + 1;
         let lr = self.options.learning_rate(step);
-        self.program.write("x_0", x_0)?;
-        self.program.write("noise", noise)?;
-        let coefficients = |sign: f64| -> Vec<f32> {
-            let pair = |&t: &usize| {
-                [self.schedule.sqrt_alpha_bar(t) as f32, (sign * self.schedule.sqrt_one_minus_alpha_bar(t)) as f32]
-            };
-            timesteps.iter().flat_map(pair).collect()
-        };
-        let noise_coefficients = coefficients(1.0);
-        self.program.write("noise_coefficients", &noise_coefficients)?;
-        if self.objective.velocity {
-            let target = coefficients(-1.0);
-            self.program.write("target_coefficients", &target)?;
-        }
+        let none = self.config.null_class;
+        let label = |(&label, &dropped): (&usize, &bool)| none.filter(|_| dropped).unwrap_or(label);
+        let labels: Vec<usize> = labels.iter().zip(dropped).map(label).collect();
+        let examples = Examples { x_0, noise, timesteps, labels: &labels };
+        examples.write(&mut self.program, &self.config, &self.schedule, self.objective.velocity)?;
         if self.objective.weighted {
             let weight = |&t: &usize| {
                 let weight = self.options.loss_weight(&self.schedule, self.prediction, t);
@@ -164,14 +156,6 @@ impl Trainer {
             };
             let weights: Vec<f32> = timesteps.iter().flat_map(weight).collect();
             self.program.write("loss_weights", &weights)?;
-        }
-        let times: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
-        self.program.write("sinusoid", &sinusoid(&self.config, &times))?;
-        if self.config.num_class_embeds.is_some() {
-            let none = self.config.null_class;
-            let label = |(&label, &dropped): (&usize, &bool)| none.filter(|_| dropped).unwrap_or(label) as f32;
-            let labels: Vec<f32> = labels.iter().zip(dropped).map(label).collect();
-            self.program.write("class_labels", &labels)?;
         }
         self.write_optimizer(step, lr)?;
         self.program.run()?;

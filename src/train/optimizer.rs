@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, Id, ParamSpec};
 use crate::model::config::UnetConfig;
-use crate::model::step::{Objective, training_loss, training_objective};
+use crate::model::step::{Objective, training_loss};
 use crate::ops::fuse;
 use crate::tensor::Shape;
 
@@ -13,9 +13,9 @@ pub const SECOND_MOMENT: &str = "adam_v.";
 /// Prefix of the state that holds the moving average of a parameter.
 pub const AVERAGE: &str = "ema.";
 
-/// The loss and ∂loss/∂parameter as outputs `loss` and `grad.<name>`; see [`training_loss`] for the inputs.
-pub fn gradients(config: &UnetConfig, shape: Shape, velocity: bool) -> Graph {
-    let (mut g, loss) = training_loss(config, shape, velocity);
+/// [`training_loss`] and ∂loss/∂parameter as the outputs `grad.<name>`.
+pub fn gradients(config: &UnetConfig, shape: Shape, objective: Objective) -> Graph {
+    let (mut g, loss) = training_loss(config, shape, objective);
     for (spec, gradient) in parameter_gradients(&mut g, loss) {
         g.output(&format!("grad.{}", spec.name), gradient);
     }
@@ -29,18 +29,13 @@ fn parameter_gradients(g: &mut Graph, loss: Id) -> Vec<(ParamSpec, Id)> {
     specs.into_iter().zip(gradients).map(|(spec, g)| (spec, g.expect("the loss depends on every parameter"))).collect()
 }
 
-/// [`objective_step`] of the plain loss.
-pub fn training_step(config: &UnetConfig, shape: Shape, velocity: bool) -> Graph {
-    objective_step(config, shape, Objective { velocity, ..Objective::default() })
-}
-
-/// [`training_objective`] and everything after it: running the program takes one step.
+/// [`training_loss`] and everything after it: running the program takes one step.
 ///
 /// Beside the loss's inputs it has the scalars `m_rate` = 1 − β₁, `v_rate` = 1 − β₂, `ema_rate` = 1 − decay and
 /// `max_norm`, and `adam` `[1, 1, 1, 4]` (see `ops/optimizer.rs`). Outputs are `loss`, `errors` and `grad_norm_squared`,
 /// before clipping. Parameters, moments and averages are state.
-pub fn objective_step(config: &UnetConfig, shape: Shape, objective: Objective) -> Graph {
-    let (mut g, loss) = training_objective(config, shape, objective);
+pub fn training_step(config: &UnetConfig, shape: Shape, objective: Objective) -> Graph {
+    let (mut g, loss) = training_loss(config, shape, objective);
     let gradients = parameter_gradients(&mut g, loss);
 
     let mut norm_squared = g.constant(0.0, Shape::SCALAR);

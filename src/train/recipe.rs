@@ -9,7 +9,7 @@ use crate::diffusion::{BetaSchedule, Prediction, Schedule};
 use crate::model::config::fields::Fields;
 use crate::model::config::{ConfigError, UnetConfig};
 use crate::model::init::{initialise, start_at_zero};
-use crate::model::step::training_loss;
+use crate::model::step::{Objective, training_loss};
 use crate::tensor::Shape;
 use serde_json::{Map, Value, json};
 
@@ -67,7 +67,8 @@ impl Recipe {
     /// The parameters of a new network of this recipe, in the order of its graph, which is that of `Trainer::parameters`.
     pub fn start_values(&self) -> Vec<Vec<f32>> {
         let [height, width] = self.net.sample_size;
-        let (graph, _) = training_loss(&self.net, Shape::new(1, height, width, self.net.channels), false);
+        let (graph, _) =
+            training_loss(&self.net, Shape::new(1, height, width, self.net.channels), Objective::default());
         let mut values = initialise(&graph, self.options.seed);
         if self.options.zero_init {
             start_at_zero(&graph, &mut values);

@@ -56,10 +56,7 @@ pub const CONTROLS: &[Control] = &[
     whole("count", "Count", 1..=16, |s| &mut s.count),
     Control { kind: Kind::Real(GUIDANCE), ..whole("guidance", "Guidance", 0..=0, |s| &mut s.sampling.guidance) },
     Control { kind: Kind::Real(0.0..=1.0), ..whole("eta", "η", 0..=0, |s| &mut s.sampling.eta) },
-    Control {
-        id: None,
-        ..choice("spacing", "", || one_of(Spacing::ALL, Spacing::name), |s| &mut s.sampling.spacing)
-    },
+    Control { id: None, ..choice("spacing", "", || one_of(Spacing::ALL, Spacing::name), |s| &mut s.sampling.spacing) },
     Control {
         id: None,
         ..choice("as", "", || one_of(Convention::ALL, Convention::name), |s| &mut s.sampling.convention)

@@ -16,8 +16,8 @@ pub struct Entry {
     pub name: String,
     /// What people call it.
     pub title: String,
-    /// What its sample pictures show: `samples/<name>.png` holds them in one row, square and of the model's size. Without any, the
-    /// ten digits that are part of the program stand in.
+    /// What each of its sample pictures shows. `samples/<name>.png` holds them in one row, squares of the model's size. A model
+    /// without any gets the ten digits that are part of the program.
     #[serde(default)]
     pub pictures: Vec<String>,
     /// Whose pictures they are, and under which licence.
@@ -28,7 +28,8 @@ pub struct Entry {
 /// Reads the list.
 ///
 /// # Errors
-/// One sentence: no such list, an empty one, a name that is no folder's, or one name twice.
+/// Text that is no such list; an empty list; a name that no folder can have, or that is there twice; too many pictures. Each
+/// is a sentence.
 pub fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let wrong = |why: String| format!("the list of models, {MODELS_FILE}, cannot be used: {why}");
     let entries: Vec<Entry> = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;

@@ -7,7 +7,7 @@ use super::cases::Case;
 use super::compare;
 use noisette::engine::cpu::{Number, evaluate};
 use noisette::engine::gpu::{Gpu, KERNELS};
-use noisette::graph::View;
+use noisette::graph::{Dispatch, View};
 use noisette::tensor::Shape;
 use std::sync::{Arc, Mutex};
 use wgpu::BufferUsages as Usage;
@@ -39,10 +39,8 @@ pub fn source(kernel: &str) -> &'static str {
 pub struct Instance {
     /// The case and the op.
     pub name: String,
-    /// The op's kernel, or its second one.
-    pub kernel: &'static str,
-    pub params: Vec<u8>,
-    pub workgroups: u32,
+    /// By the op's kernel, or its second one.
+    pub dispatch: Dispatch,
     pub inputs: Vec<(Shape, Vec<f32>)>,
     shape: Shape,
     expected: Vec<f64>,
@@ -70,10 +68,8 @@ pub fn instances(case: &Case) -> Vec<Instance> {
         let dispatches = [Some(op.dispatch(&shapes, shape)), op.dispatch_tiled(&shapes, shape)];
         found.extend(dispatches.into_iter().flatten().map(|dispatch| Instance {
             name: format!("{} in {}", dispatch.shader, case.name),
-            kernel: dispatch.shader,
             inputs: dispatch.bound(&inputs),
-            params: dispatch.params,
-            workgroups: dispatch.workgroups as u32,
+            dispatch,
             shape,
             expected: expected.clone(),
         }));
@@ -85,7 +81,6 @@ pub fn instances(case: &Case) -> Vec<Instance> {
 /// An instance with its buffers.
 pub struct Prepared {
     pub instance: Instance,
-    params: wgpu::Buffer,
     inputs: Vec<wgpu::Buffer>,
     out: wgpu::Buffer,
     staging: wgpu::Buffer,
@@ -138,8 +133,6 @@ impl Bench {
 
     /// Makes an instance's buffers.
     pub fn prepare(&self, instance: Instance) -> Prepared {
-        let params = self.buffer(instance.params.len() as u64, Usage::UNIFORM | Usage::COPY_DST);
-        self.queue.write_buffer(&params, 0, &instance.params);
         let size = |shape: Shape| shape.vec4_len() as u64 * 16 + MARGIN;
         let input = |(shape, values): &(Shape, Vec<f32>)| {
             let buffer = self.buffer(size(*shape), Usage::STORAGE | Usage::COPY_DST);
@@ -151,35 +144,46 @@ impl Bench {
         let inputs = instance.inputs.iter().map(input).collect();
         let out = self.buffer(size(instance.shape), Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC);
         let staging = self.buffer(size(instance.shape), Usage::MAP_READ | Usage::COPY_DST);
-        Prepared { instance, params, inputs, out, staging }
+        Prepared { instance, inputs, out, staging }
     }
 
     /// The bits of an instance's result.
     pub fn bits(&self, pipeline: &wgpu::ComputePipeline, prepared: &Prepared) -> Result<Vec<u32>, String> {
-        Ok(self.run(pipeline, prepared)?.into_iter().map(f32::to_bits).collect())
+        let whole = std::slice::from_ref(&prepared.instance.dispatch);
+        Ok(self.run(pipeline, prepared, whole)?.into_iter().map(f32::to_bits).collect())
     }
 
-    /// The bits of an instance's result where this kernel, made by `split_source`, is given some workgroups at a time.
-    pub fn bits_in_pieces(
+    /// The bits of an instance's result where the kernel is given some workgroups at a time.
+    pub fn bits_in_parts(
         &self,
         pipeline: &wgpu::ComputePipeline,
         prepared: &Prepared,
-        at_once: u32,
+        at_once: usize,
     ) -> Result<Vec<u32>, String> {
-        let Instance { params, workgroups, .. } = &prepared.instance;
-        let piece = |begin: u32| {
-            let params = [&begin.to_le_bytes(), params.as_slice()].concat();
-            let buffer = self.buffer(params.len() as u64, Usage::UNIFORM | Usage::COPY_DST);
-            self.queue.write_buffer(&buffer, 0, &params);
-            (buffer, at_once.min(workgroups - begin))
-        };
-        let pieces: Vec<_> = (0..*workgroups).step_by(at_once as usize).map(piece).collect();
-        Ok(self.dispatch(pipeline, prepared, &pieces)?.into_iter().map(f32::to_bits).collect())
+        let whole = &prepared.instance.dispatch;
+        let part = |begin: usize| whole.part(begin..whole.workgroups.min(begin + at_once));
+        let parts: Vec<Dispatch> = (0..whole.workgroups).step_by(at_once).map(part).collect();
+        Ok(self.run(pipeline, prepared, &parts)?.into_iter().map(f32::to_bits).collect())
     }
 
-    /// Runs an instance with this kernel; what is wrong with the result, if anything.
+    /// Runs an instance with this kernel, and again in two parts where there are several workgroups; what is wrong with a
+    /// result, if anything.
     pub fn check(&self, pipeline: &wgpu::ComputePipeline, prepared: &Prepared) -> Result<(), String> {
-        let raw = self.run(pipeline, prepared)?;
+        let whole = &prepared.instance.dispatch;
+        self.check_parts(pipeline, prepared, std::slice::from_ref(whole))?;
+        match whole.workgroups {
+            1 => Ok(()),
+            all => self.check_parts(pipeline, prepared, &[whole.part(0..1), whole.part(1..all)]),
+        }
+    }
+
+    fn check_parts(
+        &self,
+        pipeline: &wgpu::ComputePipeline,
+        prepared: &Prepared,
+        parts: &[Dispatch],
+    ) -> Result<(), String> {
+        let raw = self.run(pipeline, prepared, parts)?;
         let Instance { shape, expected, .. } = &prepared.instance;
         let (value, margin) = raw.split_at(shape.vec4_len() * 4);
         if !margin.iter().all(|&v| v == UNTOUCHED) {
@@ -196,27 +200,29 @@ impl Bench {
         compare::close(&found, expected, TOLERANCE)
     }
 
-    fn run(&self, pipeline: &wgpu::ComputePipeline, prepared: &Prepared) -> Result<Vec<f32>, String> {
-        self.dispatch(pipeline, prepared, &[(prepared.params.clone(), prepared.instance.workgroups)])
-    }
-
-    /// The result of dispatches with these parameters and numbers of workgroups.
-    fn dispatch(
+    /// The result of an instance's parts.
+    fn run(
         &self,
         pipeline: &wgpu::ComputePipeline,
         prepared: &Prepared,
-        pieces: &[(wgpu::Buffer, u32)],
+        parts: &[Dispatch],
     ) -> Result<Vec<f32>, String> {
         let Prepared { instance, inputs, out, staging, .. } = prepared;
         // Whatever is not written stays NaN.
         let mut blank = vec![f32::NAN; instance.shape.vec4_len() * 4];
         blank.resize(out.size() as usize / 4, UNTOUCHED);
         self.queue.write_buffer(out, 0, bytemuck::cast_slice(&blank));
+        let params = |part: &Dispatch| {
+            let buffer = self.buffer(part.params.len() as u64, Usage::UNIFORM | Usage::COPY_DST);
+            self.queue.write_buffer(&buffer, 0, &part.params);
+            buffer
+        };
         let mut encoder = self.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
         pass.set_pipeline(pipeline);
-        for (params, workgroups) in pieces {
-            let bound = [params].into_iter().chain(inputs).chain([out]);
+        for part in parts {
+            let params = params(part);
+            let bound = [&params].into_iter().chain(inputs).chain([out]);
             let entries: Vec<_> = (0..)
                 .zip(bound)
                 .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
@@ -224,7 +230,8 @@ impl Bench {
             let layout = &pipeline.get_bind_group_layout(0);
             let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
             pass.set_bind_group(0, &self.device.create_bind_group(&descriptor), &[]);
-            let x = (*workgroups).min(FOLD);
+            let workgroups = part.workgroups as u32;
+            let x = workgroups.min(FOLD);
             pass.dispatch_workgroups(x, workgroups.div_ceil(x), 1);
         }
         drop(pass);

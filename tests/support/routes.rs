@@ -9,7 +9,7 @@ use noisette::checkpoint::{self, TensorFile};
 use noisette::diffusion::{Convention, SamplerConfig, SamplerKind, Spacing};
 use noisette::engine::Program;
 use noisette::graph::Graph;
-use noisette::model::step::prediction;
+use noisette::model::step::{Objective, prediction};
 use noisette::model::unet::sinusoid;
 use noisette::playground::{Noise, Session, Settings, sampler_config};
 use noisette::tensor::Shape;
@@ -172,7 +172,7 @@ type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 fn gradients_of(route: Route, net: &str, file: &TensorFile) -> (Vec<f32>, Tensors) {
     let model = golden::checkpoint(net);
     let (shape, x_0) = images(file, "sample");
-    let graph = gradients(&model.config, shape, false);
+    let graph = gradients(&model.config, shape, Objective::default());
     let mut program = compile(route, net, &graph, file);
     let schedule = model.scheduler.schedule().expect("a schedule");
     let pair = |t: usize| [schedule.sqrt_alpha_bar(t) as f32, schedule.sqrt_one_minus_alpha_bar(t) as f32];

@@ -13,6 +13,7 @@ mod editing;
 mod gaussian;
 mod guidance;
 mod inversion;
+mod lines;
 mod multistep;
 mod repaint;
 mod words;

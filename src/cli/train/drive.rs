@@ -2,8 +2,9 @@
 
 use super::super::Failure;
 use super::metrics::{self, METRICS_FILE, Metrics};
+use super::plot::{self, PLOT_FILE};
 use super::run_folder::RunFolder;
-use super::{plot, samples, steps};
+use super::{samples, steps};
 use crate::checkpoint;
 use crate::data::{self, Batches, Dataset};
 use crate::engine::Engine;
@@ -15,8 +16,6 @@ use std::time::{Duration, Instant};
 
 /// Time between two checkpoints.
 const SAVE_EVERY: Duration = Duration::from_secs(120);
-/// The loss, drawn.
-pub const PLOT_FILE: &str = "loss.svg";
 
 /// How a run ended without an error.
 pub enum End {

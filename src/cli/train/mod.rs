@@ -13,7 +13,7 @@ mod start;
 
 use super::{Failure, counted, open_engine};
 use crate::engine::Choice;
-use crate::model::step::training_loss;
+use crate::model::step::{Objective, training_loss};
 use crate::tensor::Shape;
 use crate::train::Trainer;
 use drive::End;
@@ -105,7 +105,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let weights = match checkpoint.tensors.is_empty() {
         true => folder.recipe.start_values(),
         false => {
-            let (graph, _) = training_loss(config, Shape::new(1, h, w, config.channels), false);
+            let (graph, _) = training_loss(config, Shape::new(1, h, w, config.channels), Objective::default());
             checkpoint.load_parameters(&graph.parameters())?
         }
     };

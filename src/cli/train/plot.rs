@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+/// Name of the file in a run folder.
+pub const PLOT_FILE: &str = "loss.svg";
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
 /// Room for the axes' numbers: left, top, right, bottom.

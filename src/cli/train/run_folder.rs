@@ -1,10 +1,10 @@
 //! A run on disk: the model as a diffusers folder, what `--resume` needs, and checkpoints to go back to.
 
 use super::super::{Failure, weights};
-use super::drive::PLOT_FILE;
 use super::lock::Lock;
 use super::metrics::METRICS_FILE;
-use super::{recipe_file, samples};
+use super::plot::PLOT_FILE;
+use super::recipe_file;
 use crate::checkpoint::{self, Checkpoint, SCHEDULER_FILE, WEIGHTS_FILE};
 use crate::model::config::CONFIG_FILE;
 use crate::train::recipe_text::RECIPE_FILE;
@@ -18,12 +18,19 @@ use std::path::{Path, PathBuf};
 const CHECKPOINTS: &str = "checkpoints";
 /// In there, the one that is being written.
 const PARTIAL: &str = ".partial";
+/// Folder with the pictures drawn on the way.
+const SAMPLES: &str = "samples";
 /// The files that lie in a run's folder itself.
 const FILES: [&str; 8] =
     [CONFIG_FILE, SCHEDULER_FILE, WEIGHTS_FILE, RECIPE_FILE, RUN_FILE, STATE_FILE, METRICS_FILE, PLOT_FILE];
 
 /// Names and contents.
 pub type Files = Vec<(String, Vec<u8>)>;
+
+/// The step whose picture has this name.
+fn step_of_sample(name: &str) -> Option<u64> {
+    name.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()
+}
 
 /// A run's folder.
 pub struct RunFolder {
@@ -41,6 +48,11 @@ impl RunFolder {
     /// The folder of checkpoint `step`.
     pub fn kept(dir: &Path, step: u64) -> PathBuf {
         dir.join(CHECKPOINTS).join(format!("step-{step:06}"))
+    }
+
+    /// The file of the picture drawn after `step`.
+    pub fn sample(&self, step: u64) -> PathBuf {
+        self.dir.join(SAMPLES).join(format!("step-{step:06}.png"))
     }
 
     /// Reads a run, or one of its checkpoints, back.
@@ -126,7 +138,7 @@ impl RunFolder {
             return;
         }
         checkpoint::remove_leftovers(&self.dir, |name| FILES.contains(&name));
-        checkpoint::remove_leftovers(self.dir.join(samples::FOLDER), |name| samples::step_of(name).is_some());
+        checkpoint::remove_leftovers(self.dir.join(SAMPLES), |name| step_of_sample(name).is_some());
         // There is none as a rule, and the next checkpoint would replace it.
         let _ = fs::remove_dir_all(self.dir.join(CHECKPOINTS).join(PARTIAL));
     }
@@ -137,8 +149,8 @@ impl RunFolder {
             let dir = Self::kept(&self.dir, kept);
             fs::remove_dir_all(&dir).map_err(|e| format!("cannot remove {}: {e}", dir.display()))?;
         }
-        for entry in fs::read_dir(self.dir.join(samples::FOLDER)).into_iter().flatten().flatten() {
-            if entry.file_name().to_str().and_then(samples::step_of).is_some_and(|drawn| drawn > step) {
+        for entry in fs::read_dir(self.dir.join(SAMPLES)).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().and_then(step_of_sample).is_some_and(|drawn| drawn > step) {
                 let path = entry.path();
                 fs::remove_file(&path).map_err(|e| format!("cannot remove {}: {e}", path.display()))?;
             }

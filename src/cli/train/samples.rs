@@ -9,8 +9,6 @@ use crate::playground::{Noise, Session, Settings, sampler_config};
 use crate::rng::Rng;
 use crate::train::Trainer;
 
-/// The pictures' folder in a run's.
-pub const FOLDER: &str = "samples";
 /// DDIM's steps, few enough to be quick and many enough to judge by.
 const STEPS: usize = 25;
 /// Images at most, of each of the two sets of weights; a model without classes gets all of them.
@@ -19,11 +17,6 @@ const MOST: usize = 20;
 const STREAM: u64 = 1 << 62;
 /// The ground of the gap between the halves, that of the lines.
 const GAP: f32 = 32.0 / 255.0 * 2.0 - 1.0;
-
-/// The step whose picture has this name.
-pub fn step_of(name: &str) -> Option<u64> {
-    name.strip_prefix("step-")?.strip_suffix(".png")?.parse().ok()
-}
 
 /// Draws the picture of this step, if the images can be drawn at all.
 pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer) -> Result<(), Failure> {
@@ -65,6 +58,5 @@ pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer) -> Result<(), F
         }
     }
     let cells_shape = shape.with_n(cells.len() / image);
-    let path = run.dir.join(FOLDER).join(format!("step-{:06}.png", trainer.step_count()));
-    write_file(&path, grid::png_in_columns(&cells, cells_shape, 2 * columns + 1)?)
+    write_file(&run.sample(trainer.step_count()), grid::png_in_columns(&cells, cells_shape, 2 * columns + 1)?)
 }

@@ -5,6 +5,7 @@
 
 use super::lines::{self, Shown};
 use super::{Allows, DDIM, Mix, Move, SLOTS, Walk, ddim, reading};
+use crate::diffusion::forward::weights;
 use crate::diffusion::posterior::Reading;
 use crate::diffusion::sampler::check;
 use crate::diffusion::{DiffusionError, Prediction, SamplerConfig, Schedule};
@@ -53,7 +54,8 @@ pub fn inversion(schedule: &Schedule, config: &SamplerConfig, asked: Asked) -> R
         let (below, from) = ddim::lands(schedule, &config, &list, i);
         let level = schedule.alpha_bar(t);
         let up = |timestep| {
-            let next = Mix { x0: level.sqrt(), epsilon: (1.0 - level).sqrt(), ..Mix::ZERO };
+            let (x0, epsilon) = weights(level);
+            let next = Mix { x0, epsilon, ..Mix::ZERO };
             Move { next, level, ..Move::at(timestep, Reading::new(config.prediction, from), None) }
         };
         match asked {

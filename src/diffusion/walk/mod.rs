@@ -19,6 +19,7 @@ pub use dpm_solver::DPM_SOLVER;
 pub use ipndm::IPNDM;
 pub use moves::{Inputs, Mix, Move, SLOTS};
 
+use super::forward::weights;
 use super::posterior::Reading;
 use super::sampler::{check, spread};
 use super::{Convention, DiffusionError, SamplerConfig, SamplerKind, Schedule, Spacing};
@@ -153,7 +154,7 @@ impl Walk {
     /// (√ᾱ, √(1 − ᾱ)): the weights of a picture and of noise in the x that a walk from a picture starts with. From noise alone it
     /// starts with the noise.
     pub fn start(&self) -> (f64, f64) {
-        (self.level.sqrt(), (1.0 - self.level).sqrt())
+        weights(self.level)
     }
 
     /// ᾱ where it ends.

@@ -1,6 +1,7 @@
 //! One move of a walk: plain numbers, and what they mean in the arithmetic of any [`Real`].
 
 use crate::diffusion::Real;
+use crate::diffusion::forward::weights;
 use crate::diffusion::posterior::Reading;
 
 /// Values of the size of x that a walk may carry from move to move.
@@ -110,7 +111,7 @@ impl Move {
 
     /// (√ᾱ, √(1 − ᾱ)) of x': the weights of the known picture and of z where the mask keeps it.
     pub fn known(&self) -> (f64, f64) {
-        (self.level.sqrt(), (1.0 - self.level).sqrt())
+        weights(self.level)
     }
 
     /// Whether noise is looked at, with a known picture or without.

@@ -1,5 +1,5 @@
 //! What is dispatched for a graph, in order, and what each dispatch binds: an op, a group or a chain of ops, with the kernel
-//! that suits the adapter, in one piece or several.
+//! that suits the adapter, whole or in parts.
 
 use super::arena::Arenas;
 use super::merged_sums::MergedSums;
@@ -56,7 +56,7 @@ pub(super) fn dispatches(
         let written = bound.split_off(inputs.len());
         let bound: Vec<_> = dispatch.bound(&bound).into_iter().chain(written).collect();
         let work = throughput::work(op.gpu_work(&shapes, out), &shapes, out);
-        dispatches.extend(split(dispatch, work, software).into_iter().map(|piece| (piece, bound.clone())));
+        dispatches.extend(split(dispatch, work, software).into_iter().map(|part| (part, bound.clone())));
     }
     dispatches
 }

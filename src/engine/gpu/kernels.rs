@@ -2,8 +2,6 @@
 
 use super::GpuError;
 use super::device::Device;
-use super::split::split_source;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -109,33 +107,25 @@ kernels![
 
 /// Compiled kernels.
 #[derive(Default)]
-pub(super) struct Kernels(Mutex<HashMap<(&'static str, bool), wgpu::ComputePipeline>>);
+pub(super) struct Kernels(Mutex<HashMap<&'static str, wgpu::ComputePipeline>>);
 
 impl Kernels {
-    /// The pipeline of a kernel, or of parts of it, see `split`.
-    pub fn pipeline(
-        &self,
-        device: &Device,
-        name: &'static str,
-        in_parts: bool,
-    ) -> Result<wgpu::ComputePipeline, GpuError> {
+    /// The pipeline of a kernel.
+    pub fn pipeline(&self, device: &Device, name: &'static str) -> Result<wgpu::ComputePipeline, GpuError> {
         let known = KERNELS.iter().find(|(kernel, _)| *kernel == name);
-        let unknown = || GpuError::UnknownKernel(name.to_owned());
-        let (_, source) = known.ok_or_else(unknown)?;
-        let part = if in_parts { Some(split_source(source).ok_or_else(unknown)?) } else { None };
-        let source = part.map_or(Cow::Borrowed(*source), Cow::Owned);
+        let (_, source) = known.ok_or_else(|| GpuError::UnknownKernel(name.to_owned()))?;
         let mut pipelines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(pipelines.entry((name, in_parts)).or_insert_with(|| create(device, name, source)).clone())
+        Ok(pipelines.entry(name).or_insert_with(|| create(device, name, source)).clone())
     }
 }
 
-fn create(device: &Device, name: &str, source: Cow<'static, str>) -> wgpu::ComputePipeline {
-    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source) };
+fn create(device: &Device, name: &str, source: &str) -> wgpu::ComputePipeline {
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
     // SAFETY: unchecked kernels must not leave their buffers, nor loop for ever. Every text is our own and fixed when the
-    // crate is built, but for the rule by which `split_source` adds to it. All loops are bounded by `Params`, and all indices
-    // are made of `Params` and the invocation's number, which kernels compare with the number of items first;
-    // `Op::dispatch` derives `Params` from the same shapes that size the buffers. The one index that comes from data, an
-    // embedding's label, is clamped to the table.
+    // crate is built. All loops are bounded by `Params`, and all indices are made of `Params` and the invocation's number,
+    // which kernels compare with the number of items first; `Op::dispatch` derives `Params` from the same shapes that size
+    // the buffers. The one index that comes from data, an embedding's label, is clamped to the table.
     // tests/kernels.rs runs every kernel between margins that it may neither read nor write.
     let module =
         unsafe { device.wgpu.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };

@@ -1,24 +1,24 @@
-//! A number to which many values add, one after the other: a few dispatches for all of them.
+//! A sum over many values in a few dispatches.
 //!
-//! A gradient's norm adds up over all parameters. Where their gradients lie side by side in an arena, one op over all of
-//! them stands for as many members of the chain; what else there is adds by itself. The order of the sum is another one
-//! than the chain's, but it is fixed when the graph is compiled.
+//! The norm of the gradient is such a sum. The graph has a chain of ops for it, which add one parameter's gradient after the
+//! other. Most gradients lie side by side in an arena, and one dispatch adds a whole row of them. Each of the others is
+//! added by a dispatch of its own. The order of the sum is not the chain's, but it is fixed when the graph is compiled.
 
 use super::arena::Arenas;
 use crate::engine::sorting::by_key;
 use crate::graph::{Graph, Id, NodeKind, Op};
 use std::collections::{HashMap, HashSet};
 
-/// What is done where some member of a chain stands.
+/// One dispatch of a chain.
 #[derive(Debug, PartialEq)]
 pub(super) struct Link {
-    /// The first and the last of the values that are added, which lie side by side.
+    /// The first and the last of the values it adds, which lie side by side.
     pub values: [Id; 2],
     /// The node that has the sum of the link before, or what the chain begins with.
     pub so_far: Id,
 }
 
-/// The merged_sums of a graph. Their sums last for a whole run, since they are needed later than the graph tells.
+/// All chains of a graph. Their sums are needed later than the graph says, so they last for a whole run.
 #[derive(Default)]
 pub(super) struct MergedSums {
     members: HashSet<Id>,
@@ -34,7 +34,7 @@ fn accumulating(graph: &Graph, node: Id) -> Option<(&dyn Op, Id, Id)> {
 }
 
 impl MergedSums {
-    /// Finds the merged_sums, which begin with a leaf or a constant and end where a sum has any other use.
+    /// Finds the chains. One begins with a leaf or a constant, and ends where a sum has another use.
     pub fn new(graph: &Graph, arenas: &Arenas) -> Self {
         let live = graph.live();
         let nodes: Vec<Id> = (0..live.len() as u32).map(Id).filter(|id| live[id.index()]).collect();
@@ -66,7 +66,7 @@ impl MergedSums {
     /// Makes links of the members of a chain.
     fn add(&mut self, graph: &Graph, arenas: &Arenas, members: &[Id], start: Id) {
         let value = |member: Id| graph.node(member).inputs()[0];
-        // By their places; a value that adds twice has two members at one place, of which the second stays alone.
+        // By their places. A value that is added twice has two members at one place: the second stays alone.
         let at = |member: Id| arenas.place(value(member)).map_or((0, 0), |(arena, at)| (arena + 1, at));
         let sorted = by_key(members.to_vec(), |&member| at(member));
         let mut runs: Vec<Vec<Id>> = Vec::new();
@@ -92,12 +92,12 @@ impl MergedSums {
         self.members.extend(members);
     }
 
-    /// Whether a node belongs to a chain. Only where there is a [`Link`] has it a value.
+    /// Whether a node belongs to a chain. It has a value only if it has a [`Link`].
     pub fn has(&self, node: Id) -> bool {
         self.members.contains(&node)
     }
 
-    /// What is done where this node stands.
+    /// The dispatch in this node's place, if there is one.
     pub fn link(&self, node: Id) -> Option<&Link> {
         self.links.get(&node)
     }

@@ -35,8 +35,6 @@ pub(super) use program::Place;
 pub use program::Program;
 #[doc(hidden)]
 pub use replay::Kept;
-#[doc(hidden)]
-pub use split::split_source;
 pub(super) use weights::{Weights, bytes};
 
 use crate::graph::{Graph, Id};

@@ -197,7 +197,7 @@ fn fill_constants(device: &Device, graph: &Graph, values: &[(Shape, Option<Place
     }
 }
 
-/// Makes the pipeline and the bind group of every piece of every live op, group or chain of ops, and says how much work
+/// Makes the pipeline and the bind group of every part of every live op, group or chain of ops, and says how much work
 /// it is.
 fn record(
     gpu: &Gpu,
@@ -216,18 +216,18 @@ fn record(
     let alignment = device.limits.min_uniform_buffer_offset_alignment as usize;
     let mut bytes = Vec::new();
     let mut offsets = Vec::new();
-    for (piece, _) in &dispatches {
+    for (part, _) in &dispatches {
         bytes.resize(bytes.len().next_multiple_of(alignment), 0);
         offsets.push(bytes.len());
-        bytes.extend(&piece.dispatch.params);
+        bytes.extend(&part.dispatch.params);
     }
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let params = device.buffer("params", bytes.len().max(4) as u64, usage);
     device.write(&params, 0, &bytes);
 
     let mut steps = Vec::with_capacity(dispatches.len());
-    for ((Part { dispatch, is_part, .. }, bound), offset) in dispatches.iter().zip(offsets) {
-        let pipeline = gpu.kernels.pipeline(device, dispatch.shader, *is_part)?;
+    for ((Part { dispatch, .. }, bound), offset) in dispatches.iter().zip(offsets) {
+        let pipeline = gpu.kernels.pipeline(device, dispatch.shader)?;
         let own = Place { buffer: params.clone(), offset: offset as u64 };
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: own.binding(dispatch.params.len()) }];
         for (binding, &(id, size)) in (1..).zip(bound) {
@@ -238,7 +238,7 @@ fn record(
         let workgroups = fold(dispatch.workgroups as u32, device.limits.max_compute_workgroups_per_dimension);
         steps.push(Step { name: dispatch.shader, pipeline, bind_group, workgroups });
     }
-    Ok((steps, dispatches.iter().map(|(piece, _)| piece.work).collect()))
+    Ok((steps, dispatches.iter().map(|(part, _)| part.work).collect()))
 }
 
 /// Workgroups in x and y, at least as many as asked for; kernels ignore the surplus.

@@ -1,8 +1,8 @@
 use super::state::{Film, Line, Recorded, Run, State};
+use crate::diffusion::SamplerConfig;
 use crate::diffusion::walk::Rule;
 use crate::diffusion::walk::lines::{Shown, lines};
 use crate::playground::{Settings, sampler_config, start_noise};
-use crate::diffusion::SamplerConfig;
 use crate::web::app::{Common, Effect, Message};
 use crate::web::changes::{Request, changes};
 use crate::web::job::{Job, News, Tensor, Ticket};

@@ -7,9 +7,12 @@ use std::rc::Rc;
 use wasm_bindgen::{Clamped, JsCast};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
+/// The id of a canvas, and the bytes that it shows.
+type Shown = (&'static str, Rc<[u8]>);
+
 thread_local! {
     /// What each canvas of index.html shows.
-    static SHOWN: RefCell<Vec<(&'static str, Rc<[u8]>)>> = RefCell::default();
+    static SHOWN: RefCell<Vec<Shown>> = RefCell::default();
 }
 
 /// Shows a sheet on the canvas of that id, if it does not show it already.

@@ -262,8 +262,7 @@ impl Pool {
                 let Some(whole) = walk.gather.frame(share, step, timestep, milliseconds, tensors) else { return };
                 walk.step = whole.step;
                 walk.x = whole.tensors.iter().find(|tensor| tensor.name == "x").cloned().or(walk.x.take());
-                let news =
-                    News::Frame { step: whole.step, timestep: whole.timestep, milliseconds: whole.milliseconds };
+                let news = News::Frame { step: whole.step, timestep: whole.timestep, milliseconds: whole.milliseconds };
                 self.told.push(Told::News(ticket, news, whole.tensors));
             }
             News::Done => {

@@ -1,9 +1,9 @@
 //! The engine's side of "Check this machine": the ops against their references, then ε of one image and of sixteen.
 
-use crate::web::job::CheckNews;
 use crate::engine::{Engine, Kind};
 use crate::model::config::UnetConfig;
 use crate::selftest::{Benchmark, check_ops};
+use crate::web::job::CheckNews;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// Images at once, of the predictions that are timed; ascending.

@@ -175,8 +175,7 @@ impl Worker {
                 self.progress = None;
                 let noise = x.map_or(Noise::Seed(seed), |x| Noise::Given { x, steps: None, seed });
                 let Some(session) = &mut self.session else { return self.lacks_engine(ticket) };
-                let begun =
-                    session.watch(&watch).and_then(|()| session.start_part(&settings, noise, after, images));
+                let begun = session.watch(&watch).and_then(|()| session.start_part(&settings, noise, after, images));
                 match begun {
                     Ok(()) => self.progress = Some(Progress { ticket, step: after, milliseconds: 0.0 }),
                     Err(error) => self.fail(ticket, &error),
