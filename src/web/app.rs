@@ -117,6 +117,8 @@ pub struct Status {
 /// What all sections share.
 #[derive(Debug)]
 pub struct Common {
+    /// What the page runs on.
+    pub on: Machine,
     /// What the controls say.
     pub settings: Settings,
     /// Controls that say what they cannot mean, by id, and a sentence about each.
@@ -144,6 +146,28 @@ pub struct Common {
 }
 
 impl Common {
+    /// What is known of a page that has just been opened.
+    fn new(on: Machine) -> Self {
+        let samples = Rc::new(Samples::digits());
+        let shape = samples.shape;
+        Self {
+            on,
+            settings: Settings::default(),
+            invalid: Vec::new(),
+            status: Status::default(),
+            model: None,
+            has_weights: false,
+            loading: false,
+            samples,
+            shape,
+            pool: Pool::new(on),
+            running: false,
+            now: 0.0,
+            effects: Vec::new(),
+            raised: VecDeque::new(),
+        }
+    }
+
     /// What the model allows; what the digits allow until it is known.
     pub fn limits(&self) -> Limits {
         let pictures = self.samples.count();
@@ -228,67 +252,76 @@ impl Common {
     }
 }
 
-/// The page.
-#[derive(Debug)]
-pub struct App {
-    /// What all sections share.
-    pub common: Common,
+/// Every section: its state in the page, its turn at every message, its view. A further one is one more line.
+macro_rules! sections {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// The page.
+        #[derive(Debug)]
+        pub struct App {
+            /// What all sections share.
+            pub common: Common,
+            $($(#[$doc])* pub $name: $name::State,)+
+        }
+
+        impl App {
+            /// The page before it knows anything, on such a machine.
+            pub fn new(on: Machine) -> Self {
+                Self { common: Common::new(on), $($name: $name::State::default(),)+ }
+            }
+
+            /// Hands a message round.
+            fn tell(&mut self, message: &Message) {
+                $($name::update(&mut self.$name, message, &mut self.common);)+
+            }
+        }
+
+        /// What each section has built.
+        #[cfg(target_arch = "wasm32")]
+        #[derive(Default)]
+        pub struct Views {
+            $($name: $name::view::View,)+
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        impl Views {
+            /// Shows what the page has become.
+            pub fn show(&mut self, app: &App) {
+                $(self.$name.show(app);)+
+            }
+        }
+    };
+}
+
+sections! {
     /// The model and the engine.
-    pub machine: machine::State,
+    machine,
     /// 1: a picture and its noise.
-    pub noise: noise::State,
+    noise,
     /// 2: a run.
-    pub generate: generate::State,
+    generate,
     /// 3: the check.
-    pub check: check::State,
+    check,
 }
 
 impl App {
-    /// The page before it knows anything, on such a machine.
-    pub fn new(on: Machine) -> Self {
-        let samples = Rc::new(Samples::digits());
-        let shape = samples.shape;
-        let common = Common {
-            settings: Settings::default(),
-            invalid: Vec::new(),
-            status: Status::default(),
-            model: None,
-            has_weights: false,
-            loading: false,
-            samples,
-            shape,
-            pool: Pool::new(on),
-            running: false,
-            now: 0.0,
-            effects: Vec::new(),
-            raised: VecDeque::new(),
-        };
-        let check = check::State::new(on.cores);
-        Self { common, check, machine: Default::default(), noise: Default::default(), generate: Default::default() }
-    }
-
     /// Takes in what has happened by a time in milliseconds. Answers with what is to be done.
     pub fn update(&mut self, message: Message, now: f64) -> Vec<Effect> {
         self.common.now = now;
         self.common.raise(message);
         while let Some(message) = self.common.raised.pop_front() {
-            let cx = &mut self.common;
             match message {
-                Message::Worker(worker, said, tensors) => cx.pool.hear(worker, said, tensors),
-                Message::WorkerGone(worker, why) => cx.pool.lose(worker, &why),
+                Message::Worker(worker, said, tensors) => self.common.pool.hear(worker, said, tensors),
+                Message::WorkerGone(worker, why) => self.common.pool.lose(worker, &why),
                 message => {
                     if let Message::Control(id, text) = &message {
-                        cx.control(id, text);
+                        self.common.control(id, text);
                     }
-                    machine::update(&mut self.machine, &message, cx);
-                    noise::update(&mut self.noise, &message, cx);
-                    generate::update(&mut self.generate, &message, cx);
-                    check::update(&mut self.check, &message, cx);
+                    self.tell(&message);
                 }
             }
-            let (orders, told) = cx.pool.take();
-            cx.effects.extend(orders.into_iter().map(Effect::Pool));
-            cx.raised.extend(told.into_iter().map(Message::Told));
+            let (orders, told) = self.common.pool.take();
+            self.common.effects.extend(orders.into_iter().map(Effect::Pool));
+            self.common.raised.extend(told.into_iter().map(Message::Told));
         }
         std::mem::take(&mut self.common.effects)
     }

@@ -1,5 +1,5 @@
 use crate::engine::Kind;
-use crate::selftest::{OpReport, TOLERANCE, Timing};
+use crate::selftest::{OpReport, Timing};
 use crate::web::job::Ticket;
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ pub const ENGINES: [Kind; 2] = [Kind::Cpu, Kind::Gpu];
 const PARTS: f64 = 5.0;
 
 /// A check in progress, or what came of the last one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct State {
     /// The job of the engine whose turn it is.
     pub ticket: Option<Ticket>,
@@ -30,7 +30,7 @@ pub struct State {
 }
 
 /// What came of a check, and the content of `check-json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// The net that was timed.
     pub net: String,
@@ -89,13 +89,6 @@ pub struct LeftOut {
 }
 
 impl State {
-    /// No check yet, on a machine of so many cores.
-    pub fn new(cores: usize) -> Self {
-        let report = Report::new(String::new(), cores, String::new());
-        let (status, json) = (String::new(), String::new());
-        Self { ticket: None, turn: 0, parts: 0, status, failed: false, report, json, revision: 0 }
-    }
-
     /// How far it is, 0…1.
     pub fn progress(&self) -> f64 {
         let done = self.turn as f64 + f64::from(self.parts.saturating_sub(1)) / PARTS;
@@ -104,12 +97,6 @@ impl State {
 }
 
 impl Report {
-    /// An empty one.
-    pub fn new(net: String, cores: usize, browser: String) -> Self {
-        let (engines, ops, times, left_out) = Default::default();
-        Self { net, passed: false, tolerance: TOLERANCE, cores, browser, engines, ops, times, left_out }
-    }
-
     /// An engine that failed after it had opened is a failure; one that is not there is none.
     pub fn judge(&mut self) {
         self.passed = !self.ops.is_empty()

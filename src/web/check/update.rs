@@ -1,4 +1,5 @@
 use super::state::{ENGINES, EngineReport, LeftOut, Of, Report, State};
+use crate::selftest::TOLERANCE;
 use crate::web::app::{Common, Message};
 use crate::web::job::{CheckNews, Job, News};
 use crate::web::pool::Told;
@@ -14,8 +15,9 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
                 TimedNet::Model => model.entry.name.clone(),
                 TimedNet::Ddpm => "google/ddpm-cifar10-32".to_owned(),
             };
-            *state = State::new(state.report.cores);
-            state.report = Report::new(net, state.report.cores, browser.clone());
+            let (cores, browser) = (cx.on.cores, browser.clone());
+            let report = Report { net, tolerance: TOLERANCE, cores, browser, ..Report::default() };
+            *state = State { report, ..State::default() };
             next_engine(state, cx);
         }
         Message::EndCheck => {

@@ -12,11 +12,11 @@ mod picture;
 mod sight;
 mod touch;
 
-use super::app::{App, Effect, FileId, Message};
+use super::app::{App, Effect, FileId, Message, Views};
 use super::messages::ToWorker;
 use super::pool::Order;
 use super::pool::crew::{Machine, WorkerId};
-use super::{check, generate, link, machine, noise};
+use super::link;
 use connection::Connection;
 use js_sys::{Reflect, Uint8Array};
 use std::cell::RefCell;
@@ -43,27 +43,6 @@ pub struct Page {
 }
 
 type Shared = Rc<RefCell<Page>>;
-
-/// What each section has built.
-#[derive(Default)]
-struct Views {
-    machine: machine::view::View,
-    noise: noise::view::View,
-    generate: generate::view::View,
-    check: check::view::View,
-}
-
-impl Views {
-    fn show(&mut self, app: &App) {
-        self.machine.show(app);
-        self.noise.show(app);
-        self.generate.show(app);
-        self.check.show(app);
-        controls::show(app);
-        dom::set_text("status", &app.common.status.text);
-        dom::set_class("status", "failed", app.common.status.failed);
-    }
-}
 
 /// Brings the page to life.
 pub fn start() {
@@ -96,6 +75,9 @@ fn dispatch(page: &Shared, message: Message) {
         let Page { app, views, .. } = &mut *page.borrow_mut();
         let effects = app.update(message, dom::now());
         views.show(app);
+        controls::show(app);
+        dom::set_text("status", &app.common.status.text);
+        dom::set_class("status", "failed", app.common.status.failed);
         effects
     };
     effects.into_iter().for_each(|effect| perform(page, effect));
