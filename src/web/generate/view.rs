@@ -4,19 +4,24 @@ use crate::diffusion::walk::Rule;
 use crate::web::app::{App, Common};
 use crate::web::page::dom::{self, Last};
 use crate::web::page::paint;
-use crate::web::settings::{Class, Limits};
+use crate::web::settings::{Class, Limits, Sampling};
 use web_sys::{Element, HtmlElement, HtmlProgressElement};
-
-/// The lines of an algorithm, and which of them is lit.
-type Algorithm = (Vec<(bool, String)>, Option<Line>);
 
 /// What the section has built.
 #[derive(Default)]
 pub struct View {
     /// The classes that can be chosen, by the model that has them.
     classes: Last<(Option<String>, Limits)>,
-    algorithm: Last<Algorithm>,
+    algorithm: Last<Vec<(bool, String)>>,
+    lit: Last<Option<Line>>,
+    /// Columns and rows of the grid.
+    grid: Last<[usize; 2]>,
+    old: Last<Option<[String; 2]>>,
+    caption: Last<Option<String>>,
+    /// The last run's images by name, and what of its film is shown.
     film: Last<Vec<String>>,
+    moment: Last<Option<(usize, usize, String)>>,
+    meaning: Last<(Sampling, Class, Limits)>,
 }
 
 impl View {
@@ -26,34 +31,49 @@ impl View {
         if self.classes.differs((cx.model.as_ref().map(|model| model.entry.name.clone()), cx.limits())) {
             fill_classes(cx);
         }
-        if self.algorithm.differs((state.algorithm.clone(), state.lit)) {
-            show_algorithm(&state.algorithm, state.lit);
+        let others = self.algorithm.differs(state.algorithm.clone());
+        if others {
+            write_algorithm(&state.algorithm);
+        }
+        if self.lit.differs(state.lit) || others {
+            light(state.lit);
         }
         if let Some(grid) = &state.grid {
             paint::show("images", grid);
-            let frame: HtmlElement = dom::by_id("grid");
-            dom::set_variable(&frame, "--columns", &grid.columns.to_string());
-            dom::set_variable(&frame, "--rows", &grid.rows().to_string());
+            let size = [grid.columns, grid.rows()];
+            if self.grid.differs(size) {
+                let frame: HtmlElement = dom::by_id("grid");
+                dom::set_variable(&frame, "--columns", &size[0].to_string());
+                dom::set_variable(&frame, "--rows", &size[1].to_string());
+            }
         }
-        let old = state.changes.as_ref().filter(|_| !cx.running);
-        dom::set_class("grid", "old", old.is_some());
-        let text = old.map(|[made, now]| format!("Made with {made}. Press Generate to see {now}."));
-        dom::set_text("old", &text.unwrap_or_default());
-        let usual = "Every picture starts as noise of its own. Press Generate.";
-        dom::set_text("grid-caption", state.caption.as_deref().unwrap_or(usual));
+        let old = state.changes.clone().filter(|_| !cx.running);
+        if self.old.differs(old.clone()) {
+            dom::set_class("grid", "old", old.is_some());
+            let text = old.map(|[made, now]| format!("Made with {made}. Press Generate to see {now}."));
+            dom::set_text("old", &text.unwrap_or_default());
+        }
+        if self.caption.differs(state.caption.clone()) {
+            let usual = "Every picture starts as noise of its own. Press Generate.";
+            dom::set_text("grid-caption", state.caption.as_deref().unwrap_or(usual));
+        }
         dom::by_id::<HtmlProgressElement>("progress").set_value(state.progress);
         dom::set_text("now", &state.now);
         dom::set_enabled("generate", cx.can_generate());
         dom::set_enabled("stop", cx.running);
-        // What lies below the film stays where it is.
-        dom::set_class("run", "waiting", state.film.is_none());
-        if let Some(film) = &state.film {
-            self.show_film(film);
+        self.show_film(state.film.as_ref());
+        if self.meaning.differs((cx.settings.sampling, cx.settings.class, cx.limits())) {
+            explain(cx);
         }
-        explain(cx);
     }
 
-    fn show_film(&mut self, film: &Film) {
+    fn show_film(&mut self, film: Option<&Film>) {
+        if !self.moment.differs(film.map(|film| (film.of, film.at, film.caption.clone()))) {
+            return;
+        }
+        // What lies below the film stays where it is.
+        dom::set_class("run", "waiting", film.is_none());
+        let Some(film) = film else { return };
         let choice = dom::select("film-of");
         if self.film.differs(film.images.clone()) {
             let options = film.images.iter().enumerate().map(|(i, name)| (i.to_string(), name.clone()));
@@ -101,18 +121,28 @@ fn explain(cx: &Common) {
     dom::set_text("guidance-meaning", meaning);
 }
 
-/// The algorithm, the line being computed lit.
-fn show_algorithm(lines: &[(bool, String)], lit: Option<Line>) {
+/// Writes the algorithm.
+fn write_algorithm(lines: &[(bool, String)]) {
     let list: Element = dom::by_id("algorithm");
     list.set_text_content(None);
-    for (i, (inner, text)) in lines.iter().enumerate() {
+    for (inner, text) in lines {
         let item: Element = dom::create("li");
         item.set_class_name(if *inner { "inner" } else { "" });
-        // x̂_0 follows from ε̂ at once.
-        if lit.is_some_and(|line| line as usize == i || (line == Line::Move && i == 3)) {
-            dom::set_attribute(&item, "aria-current", "step");
-        }
         dom::set_math(&item, text);
         let _ = list.append_child(&item);
+    }
+}
+
+/// Lights a line, or none.
+fn light(line: Option<Line>) {
+    let items = dom::by_id::<Element>("algorithm").children();
+    for i in 0..items.length() {
+        let Some(item) = items.item(i) else { continue };
+        // x̂_0 follows from ε̂ at once.
+        if line.is_some_and(|line| line as u32 == i || (line == Line::Move && i == 3)) {
+            dom::set_attribute(&item, "aria-current", "step");
+        } else {
+            let _ = item.remove_attribute("aria-current");
+        }
     }
 }

@@ -1,4 +1,4 @@
-use super::Badge;
+use super::{Badge, Download};
 use crate::web::app::App;
 use crate::web::models::Entry;
 use crate::web::page::dom::{self, Last};
@@ -9,6 +9,10 @@ use web_sys::{Element, HtmlProgressElement};
 pub struct View {
     models: Last<Vec<Entry>>,
     badge: Last<Badge>,
+    note: Last<Option<String>>,
+    missing: Last<bool>,
+    download: Last<Option<Download>>,
+    credit: Last<Option<Option<String>>>,
 }
 
 impl View {
@@ -26,23 +30,36 @@ impl View {
             dom::set_attribute(&badge, "data-state", kind);
             dom::set_attribute(&badge, "title", &text);
         }
-        dom::set_text("engine-note", state.note.as_deref().unwrap_or_default());
-        dom::set_shown("engine-note", state.note.is_some());
-        dom::set_shown("retry", state.missing.is_some());
-        dom::set_shown("tagline", state.download.is_none());
-        dom::set_shown("download-line", state.download.is_some());
-        if let Some(download) = &state.download {
-            dom::set_text("download-text", &download.text());
-            let bar: HtmlProgressElement = dom::by_id("download");
-            match download.total {
-                Some(total) => bar.set_value(download.loaded / total),
-                // Without a value the bar says that something happens, but not how far it has come.
-                None => drop(bar.remove_attribute("value")),
-            }
+        if self.note.differs(state.note.clone()) {
+            dom::set_text("engine-note", state.note.as_deref().unwrap_or_default());
+            dom::set_shown("engine-note", state.note.is_some());
         }
-        if cx.model.is_some() {
-            dom::set_shown("credit-digits", state.credit.is_none());
-            dom::set_text("credit", state.credit.as_deref().unwrap_or_default());
+        if self.missing.differs(state.missing.is_some()) {
+            dom::set_shown("retry", state.missing.is_some());
         }
+        if self.download.differs(state.download.clone()) {
+            show_download(state.download.as_ref());
+        }
+        // Whose the pictures are is known with the model.
+        let credit = cx.model.as_ref().map(|_| state.credit.clone());
+        if self.credit.differs(credit.clone())
+            && let Some(credit) = credit
+        {
+            dom::set_shown("credit-digits", credit.is_none());
+            dom::set_text("credit", credit.as_deref().unwrap_or_default());
+        }
+    }
+}
+
+fn show_download(download: Option<&Download>) {
+    dom::set_shown("tagline", download.is_none());
+    dom::set_shown("download-line", download.is_some());
+    let Some(download) = download else { return };
+    dom::set_text("download-text", &download.text());
+    let bar: HtmlProgressElement = dom::by_id("download");
+    match download.total {
+        Some(total) => bar.set_value(download.loaded / total),
+        // Without a value the bar says that something happens, but not how far it has come.
+        None => drop(bar.remove_attribute("value")),
     }
 }

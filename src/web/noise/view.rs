@@ -16,13 +16,19 @@ pub struct View {
     samples: Option<Rc<Samples>>,
     /// The model whose curve is drawn.
     curve: Last<String>,
+    problem: Last<String>,
+    loss: Last<Option<Loss>>,
+    /// t, T, and the weights at t.
+    numbers: Last<(usize, usize, (f64, f64))>,
 }
 
 impl View {
     /// Shows the equation at t.
     pub fn show(&mut self, app: &App) {
         let (state, cx) = (&app.noise, &app.common);
-        dom::set_text("upload-error", &state.problem);
+        if self.problem.differs(state.problem.clone()) {
+            dom::set_text("upload-error", &state.problem);
+        }
         let (Some(shown), Some(model)) = (&state.shown, &cx.model) else { return };
         if self.samples.as_ref().is_none_or(|samples| !Rc::ptr_eq(samples, &cx.samples)) {
             build_thumbs(&cx.samples);
@@ -41,15 +47,18 @@ impl View {
         ] {
             paint::show(id, sheet);
         }
-        dom::set_text(
-            "loss",
-            &match state.loss {
+        if self.loss.differs(state.loss) {
+            let text = match state.loss {
                 None => String::new(),
                 Some(Loss::None) => " · none at t = 0".to_owned(),
                 Some(Loss::Of(loss)) => format!(" · loss {loss:.4}"),
-            },
-        );
-        show_numbers(cx.settings.t, model.schedule.timesteps(), shown.weights);
+            };
+            dom::set_text("loss", &text);
+        }
+        let (t, last) = (cx.settings.t, model.schedule.timesteps());
+        if self.numbers.differs((t, last, shown.weights)) {
+            show_numbers(t, last, shown.weights);
+        }
     }
 }
 

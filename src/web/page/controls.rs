@@ -1,8 +1,12 @@
 //! Between the table of controls and their elements: what they say goes to the page, and what it makes of it comes back.
 
-use super::{Shared, dispatch, dom};
-use crate::web::app::{App, Message};
+use super::dom::{self, Last};
+use super::{Shared, dispatch};
+use crate::web::app::{App, Common, Message};
 use crate::web::controls::{CONTROLS, Kind};
+use crate::web::model::Samples;
+use crate::web::settings::{Limits, Settings};
+use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlInputElement, HtmlSelectElement};
 
@@ -38,9 +42,46 @@ fn radios(group: &Element) -> Vec<HtmlInputElement> {
     (0..inputs.length()).filter_map(|i| inputs.item(i)?.dyn_into().ok()).collect()
 }
 
-/// Shows every control as the settings have it. One that says what it cannot mean is left as it is, and marked.
-pub fn show(app: &App) {
-    let cx = &app.common;
+/// What decides what the controls show.
+#[derive(PartialEq)]
+struct Shown {
+    settings: Settings,
+    limits: Limits,
+    /// Ids of those that say what they cannot mean.
+    invalid: Vec<&'static str>,
+    /// The model that was chosen and is coming.
+    coming: Option<String>,
+    /// What can be chosen, which sections build: models, and samples by where they lie.
+    models: usize,
+    samples: *const Samples,
+}
+
+/// What the controls show.
+#[derive(Default)]
+pub struct View(Last<Shown>);
+
+impl View {
+    /// Shows every control as the settings have it, if any of them are new.
+    pub fn show(&mut self, app: &App) {
+        let cx = &app.common;
+        let coming = app.machine.download.as_ref().filter(|download| download.by_hand);
+        let shown = Shown {
+            settings: cx.settings.clone(),
+            limits: cx.limits(),
+            invalid: cx.invalid.iter().map(|(id, _)| *id).collect(),
+            coming: coming.map(|download| download.name.clone()),
+            models: app.machine.models.len(),
+            samples: Rc::as_ptr(&cx.samples),
+        };
+        let coming = shown.coming.clone();
+        if self.0.differs(shown) {
+            show(cx, coming);
+        }
+    }
+}
+
+/// One that says what it cannot mean is left as it is, and marked.
+fn show(cx: &Common, coming: Option<String>) {
     for control in CONTROLS {
         let Some(id) = control.id else { continue };
         if matches!(control.kind, Kind::Timesteps(_)) {
@@ -48,10 +89,7 @@ pub fn show(app: &App) {
         }
         let text = control.text(&cx.settings);
         let text = match id {
-            "model" => {
-                let coming = app.machine.download.as_ref().filter(|download| download.by_hand);
-                coming.map_or(text, |download| download.name.clone())
-            }
+            "model" => coming.clone().unwrap_or(text),
             "class" if cx.limits().classes == 0 => "each".to_owned(),
             _ => text,
         };

@@ -12,11 +12,11 @@ mod picture;
 mod sight;
 mod touch;
 
-use super::app::{App, Effect, FileId, Message, Views};
+use super::app::{App, Effect, FileId, Message, Status, Views};
+use super::link;
 use super::messages::ToWorker;
 use super::pool::Order;
 use super::pool::crew::{Machine, WorkerId};
-use super::link;
 use connection::Connection;
 use js_sys::{Reflect, Uint8Array};
 use std::cell::RefCell;
@@ -33,6 +33,8 @@ const ADDRESS_DELAY: i32 = 250;
 pub struct Page {
     app: App,
     views: Views,
+    controls: controls::View,
+    status: dom::Last<Status>,
     workers: Vec<(WorkerId, Connection)>,
     /// The safetensors files of models by name: of the one at hand, as long as it is, for as many workers as may come. They lie in
     /// the browser's memory and not the program's.
@@ -53,6 +55,8 @@ pub fn start() {
     let page = Rc::new(RefCell::new(Page {
         app: App::new(this_machine()),
         views: Views::default(),
+        controls: controls::View::default(),
+        status: dom::Last::default(),
         workers: Vec::new(),
         weights: Vec::new(),
         files: Vec::new(),
@@ -72,12 +76,14 @@ pub fn start() {
 /// Takes in what has happened, shows it, and does what follows.
 fn dispatch(page: &Shared, message: Message) {
     let effects = {
-        let Page { app, views, .. } = &mut *page.borrow_mut();
+        let Page { app, views, controls, status, .. } = &mut *page.borrow_mut();
         let effects = app.update(message, dom::now());
         views.show(app);
-        controls::show(app);
-        dom::set_text("status", &app.common.status.text);
-        dom::set_class("status", "failed", app.common.status.failed);
+        controls.show(app);
+        if status.differs(app.common.status.clone()) {
+            dom::set_text("status", &app.common.status.text);
+            dom::set_class("status", "failed", app.common.status.failed);
+        }
         effects
     };
     effects.into_iter().for_each(|effect| perform(page, effect));
