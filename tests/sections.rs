@@ -215,18 +215,18 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
 #[test]
 fn a_number_that_means_nothing_is_named_and_generate_leads_to_it() {
     let mut browser = Browser::ready(1, Kind::Cpu);
-    browser.control("steps", "0");
-    assert_eq!(browser.status(), "Error: Steps must be 1 to 1000, not “0”.");
     browser.control("count", "many");
-    assert!(browser.status().contains("Count must be 1 to 16, not “many”; Steps must be"), "{}", browser.status());
+    assert_eq!(browser.status(), "Error: Count must be 1 to 16, not “many”.");
+    browser.control("steps", "0");
+    assert!(browser.status().contains("Steps must be 1 to 1000, not “0”; Count must be"), "{}", browser.status());
     assert_eq!((browser.settings().sampling.steps, browser.settings().count), (4, 10), "neither is taken");
     browser.effects();
     browser.tell(Message::Generate(Ok(1)));
     assert!(browser.app.generate.run.is_none());
-    assert_eq!(browser.effects(), [Effect::Focus("count")]);
-    browser.control("count", "3");
-    assert!(browser.status().starts_with("Error: Steps"), "the other one is still wrong");
+    assert_eq!(browser.effects(), [Effect::Focus("steps")]);
     browser.control("steps", "5");
+    assert!(browser.status().starts_with("Error: Count"), "the other one is still wrong");
+    browser.control("count", "3");
     assert_eq!(browser.status(), "Ready.");
 }
 
@@ -285,6 +285,7 @@ fn generate_twice_is_one_run_and_stop_before_the_first_frame_ends_it() {
 #[test]
 fn when_the_engine_is_lost_in_the_middle_of_a_run_the_cpu_goes_on_where_it_was() {
     let mut browser = Browser::ready(2, Kind::Gpu);
+    browser.control("sampler", "ddim");
     browser.control("steps", "8");
     assert_eq!(browser.workers.len(), 1, "a GPU needs no second worker");
     browser.tell(Message::Generate(Ok(1)));
@@ -294,7 +295,7 @@ fn when_the_engine_is_lost_in_the_middle_of_a_run_the_cpu_goes_on_where_it_was()
     browser.say(lost, FromWorker::Lost { message: "the device is gone".to_owned() });
     assert!(!browser.workers.contains_key(&lost) && browser.app.common.running);
     let note = browser.app.machine.note.clone().expect("a note");
-    assert_eq!(note, "WebGPU stopped working, so the CPU goes on where it was. (the device is gone)");
+    assert_eq!(note, "WebGPU stopped working, so the CPU goes on in its place. (the device is gone)");
     assert_eq!(browser.app.machine.badge, Badge::Starting);
     // Late news of the worker that is gone.
     browser.frame(lost, late, 3, 10);
@@ -310,6 +311,7 @@ fn when_the_engine_is_lost_in_the_middle_of_a_run_the_cpu_goes_on_where_it_was()
 #[test]
 fn when_one_of_several_workers_is_lost_the_others_do_its_share() {
     let mut browser = Browser::ready(3, Kind::Cpu);
+    browser.control("sampler", "ddpm");
     browser.control("steps", "8");
     browser.tell(Message::Generate(Ok(1)));
     assert_eq!(browser.walks().len(), 3);
@@ -327,6 +329,61 @@ fn when_one_of_several_workers_is_lost_the_others_do_its_share() {
     (2..=8).for_each(|step| browser.step(step));
     browser.done();
     assert!(browser.status().starts_with("Done:"));
+}
+
+#[test]
+fn a_walk_that_looks_back_begins_anew_and_the_page_shows_no_step_twice() {
+    for sampler in ["dpmsolver++", "ipndm"] {
+        let mut browser = Browser::ready(2, Kind::Cpu);
+        browser.control("sampler", sampler);
+        browser.control("steps", "5");
+        browser.tell(Message::Generate(Ok(1)));
+        (1..=3).for_each(|step| browser.step(step));
+        let (shown, lost) = (browser.grid(), browser.walks()[1].0);
+        browser.tell(Message::WorkerGone(lost, "out of memory".to_owned()));
+        assert_eq!(browser.walks().iter().map(|walk| walk.2).collect::<Vec<_>>(), [0], "{sampler}: from its start");
+        (1..=3).for_each(|step| browser.step(step));
+        assert_eq!((browser.grid(), browser.app.generate.run.as_ref().map(|run| run.record.len())), (shown, Some(4)));
+        (4..=5).for_each(|step| browser.step(step));
+        browser.done();
+        assert!(browser.status().starts_with("Done:"), "{}", browser.status());
+        assert_eq!(browser.app.generate.film.as_ref().map(|film| film.last), Some(5));
+    }
+}
+
+#[test]
+fn the_status_is_true_while_models_come_and_go() {
+    let mut browser = Browser::ready(1, Kind::Cpu);
+    browser.control("model", "emoji");
+    assert_eq!(browser.status(), "Loading emoji …".replace("emoji", &entries()[2].title));
+    browser.tell(Message::Address("#model=digits".to_owned(), None));
+    assert_eq!(browser.status(), "Ready.", "it is wanted no more");
+    browser.tell(Message::Address("#junk".to_owned(), None));
+    assert!(browser.status().starts_with("Error: the link has a setting “junk”"));
+    browser.tell(Message::Address(String::new(), None));
+    assert_eq!(browser.status(), "Ready.", "that link is gone");
+    browser.tell(Message::Generate(Ok(1)));
+    browser.control("model", "fashion");
+    assert!(browser.status().starts_with("Generating"));
+    browser.fetch("fashion");
+    assert_eq!(browser.status(), "The run has ended with its model.");
+    browser.start_all(Kind::Cpu);
+    assert!(browser.status().starts_with("Ready"), "{}", browser.status());
+}
+
+#[test]
+fn a_copied_link_says_what_it_does_not_hold() {
+    let mut browser = Browser::ready(1, Kind::Cpu);
+    browser.tell(Message::Copied(true));
+    assert_eq!(browser.status(), "The link is copied.");
+    browser.control("count", "99");
+    browser.tell(Message::Copied(true));
+    assert_eq!(browser.status(), "The link is copied. What is marked red is not in it.");
+    let shape = browser.app.common.shape;
+    browser.tell(Message::Own(1, "a.png".to_owned(), shape, Ok(vec![0.0; shape.len()])));
+    browser.control("count", "9");
+    browser.tell(Message::Copied(true));
+    assert_eq!(browser.status(), "The link is copied. Your own picture is not in it.");
 }
 
 #[test]
@@ -373,6 +430,7 @@ fn of_two_models_the_later_wish_counts_and_one_that_fails_leaves_the_present_one
 #[test]
 fn an_engine_that_cannot_be_had_leaves_the_one_that_works() {
     let mut browser = Browser::ready(2, Kind::Cpu);
+    browser.control("sampler", "ddim");
     browser.tell(Message::Generate(Ok(1)));
     browser.step(1);
     let before: Vec<WorkerId> = browser.workers.keys().copied().collect();
@@ -398,7 +456,13 @@ fn without_any_engine_the_page_says_so_and_another_can_be_chosen() {
     browser.tell(Message::WorkerGone(worker, "worker.js could not be loaded".to_owned()));
     assert!(browser.status().contains("another engine can be chosen above"), "{}", browser.status());
     assert_eq!((&browser.app.machine.badge, browser.workers.len()), (&Badge::None, 0));
+    browser.tell(Message::Retry);
+    assert_eq!(browser.workers.len(), 1, "it can be tried again");
+    let worker = *browser.workers.keys().next().expect("another one");
+    browser.tell(Message::WorkerGone(worker, "worker.js could not be loaded".to_owned()));
+    assert_eq!(browser.app.machine.missing, Some(Missing::Engine));
     browser.control("engine", "auto");
+    assert_eq!(browser.app.machine.missing, None);
     browser.start_all(Kind::Cpu);
     assert_eq!(browser.status(), "Ready.");
 }

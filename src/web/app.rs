@@ -10,6 +10,7 @@ use super::pool::{Order, Pool, Told};
 use super::settings::{Limits, Sampling, Settings};
 use super::{check, controls, generate, machine, noise};
 use crate::tensor::Shape;
+use controls::CONTROLS;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -121,7 +122,7 @@ pub struct Common {
     pub on: Machine,
     /// What the controls say.
     pub settings: Settings,
-    /// Controls that say what they cannot mean, by id, and a sentence about each.
+    /// Controls that say what they cannot mean, by id and in the table's order, and a sentence about each.
     pub invalid: Vec<(&'static str, String)>,
     /// The one line that tells what happened.
     pub status: Status,
@@ -233,7 +234,11 @@ impl Common {
         self.invalid.retain(|(other, _)| *other != id);
         match read {
             Ok(()) => self.settings = settings,
-            Err(problem) => self.invalid.push((id, problem)),
+            Err(problem) => {
+                let place = |id| CONTROLS.iter().position(|control| control.id == Some(id));
+                let behind = self.invalid.iter().position(|(other, _)| place(other) > place(id));
+                self.invalid.insert(behind.unwrap_or(self.invalid.len()), (id, problem));
+            }
         }
         if !self.invalid.is_empty() {
             return self.name_invalid();

@@ -160,7 +160,14 @@ mod tests {
 
     fn walk() -> ToWorker {
         let settings = Settings { classes: vec![Some(3), None], guidance: 1.5, sampler: SamplerConfig::default() };
-        let job = Job::Walk { settings, seed: 6, after: 1, images: 0..2, watch: vec!["attention".to_owned()] };
+        let job = Job::Walk {
+            settings,
+            seed: 6,
+            after: 1,
+            images: 0..2,
+            watch: vec!["attention".to_owned()],
+            looks_back: false,
+        };
         ToWorker::Begin { ticket: 9, job }
     }
 

@@ -41,6 +41,9 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Copied(_) if state.changes.is_some() => {
             cx.status.text += " It holds the settings as they are now, not those of the pictures shown.";
         }
+        Message::Copied(_) if !cx.invalid.is_empty() => {
+            cx.status.text += " What is marked red is not in it.";
+        }
         Message::Scrub(at) => scrub(state, *at),
         Message::FilmOf(of) => {
             if let (Some(film), Some(run)) = (&mut state.film, &state.run) {
@@ -143,7 +146,9 @@ fn generate(state: &mut State, chance: &Result<u32, String>, cx: &mut Common) {
     let (images, steps) = (plural(settings.classes.len(), "image"), plural(settings.sampler.steps, "step"));
     cx.say(format!("Generating {images} in {steps} with {}.", Rule::of(settings.sampler.kind).title));
     let images = 0..settings.classes.len();
-    let job = Job::Walk { settings, seed, after: 0, images, watch: Vec::new() };
+    let walk = cx.model.as_ref().map(|model| Rule::of(settings.sampler.kind).walk(&model.schedule, &settings.sampler));
+    let looks_back = walk.is_some_and(|walk| walk.is_ok_and(|walk| walk.looks_back()));
+    let job = Job::Walk { settings, seed, after: 0, images, watch: Vec::new(), looks_back };
     let ticket = Some(cx.pool.begin(job, Vec::new()));
     let noise = start(cx);
     let record = vec![Recorded { step: 0, timestep: None, pixels: noise.clone() }];
@@ -178,7 +183,10 @@ fn stop(state: &mut State, cx: &mut Common) {
 
 /// Forgets the run, whose pictures are another model's.
 fn forget(state: &mut State, cx: &mut Common) {
-    state.run.take().and_then(|run| run.ticket).into_iter().for_each(|ticket| cx.pool.end(ticket));
+    if let Some(ticket) = state.run.take().and_then(|run| run.ticket) {
+        cx.pool.end(ticket);
+        cx.say("The run has ended with its model.");
+    }
     *state = State::default();
 }
 
@@ -190,6 +198,8 @@ fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: 
             state.progress = parts / run.steps() as f64;
             state.lit = Some(Line::Predict);
         }
+        // A walk that has begun anew comes to where it was.
+        News::Frame { step, .. } if *step <= run.step => {}
         News::Frame { step, timestep, milliseconds } => {
             let shape = cx.shape.with_n(run.count());
             let Some(x) = Tensor::take(&mut tensors.to_vec(), "x", shape.len()) else { return };

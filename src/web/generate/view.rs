@@ -109,7 +109,8 @@ fn explain(cx: &Common) {
     dom::set_enabled("class", limits.classes > 0);
     let guides = limits.classes > 0 && limits.none;
     dom::set_enabled("guidance", guides);
-    dom::set_text("guidance-value", &format!("{:.1}", settings.sampling.guidance));
+    // A link may say it more finely than the slider.
+    dom::set_text("guidance-value", &format!("{:?}", settings.sampling.guidance));
     let meaning = match settings.sampling.guidance {
         _ if !guides => "this model cannot be guided",
         _ if settings.class == Class::None => "no class is asked for; one evaluation a step",

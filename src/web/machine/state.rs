@@ -11,7 +11,7 @@ pub struct State {
     pub models: Vec<Entry>,
     /// The one that is being fetched, and how far that is.
     pub download: Option<Download>,
-    /// Something could not be fetched: a model of this name, or the list of them.
+    /// What could not be had, and can be tried again.
     pub missing: Option<Missing>,
     /// Whose the sample pictures are, where they are not the digits.
     pub credit: Option<String>,
@@ -29,13 +29,15 @@ pub struct State {
     pub moved: Vec<String>,
 }
 
-/// What could not be fetched.
+/// What could not be had.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Missing {
     /// The list of models.
     List,
     /// The model of this name.
     Model(String),
+    /// The engine.
+    Engine,
 }
 
 /// A model that is being fetched.
@@ -70,6 +72,8 @@ pub enum Badge {
     Loading,
     /// A worker begins.
     Starting,
+    /// It waits for the model.
+    Waiting,
     /// It opens its engine.
     Opening,
     /// It has.
@@ -97,6 +101,7 @@ impl Badge {
         let (text, state) = match self {
             Self::Loading => ("loading", "loading"),
             Self::Starting => ("starting", "loading"),
+            Self::Waiting => ("waiting for the network", "loading"),
             Self::Opening => ("opening the engine", "loading"),
             Self::None => ("no engine", "failed"),
             Self::Ready(running) => return (running.text(), "ready"),

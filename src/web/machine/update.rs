@@ -29,9 +29,11 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Retry => {
             // The button goes; who pressed it stays beside it.
             cx.want(Effect::Focus("generate"));
-            cx.say("Loading the network …");
+            let engine = state.missing == Some(Missing::Engine);
+            cx.say(if engine { "Starting the engine …" } else { "Loading the network …" });
             match state.missing.take() {
                 Some(Missing::Model(name)) => load(state, &name, cx),
+                Some(Missing::Engine) => choose(state, cx),
                 _ => cx.want(Effect::FetchList),
             }
         }
@@ -111,8 +113,9 @@ fn read_address(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Com
             settings.follow(&present.sampling());
             problems.extend(settings.fit(cx.limits()));
         }
-        None => state.problems.clone_from(&problems),
+        None => {}
     }
+    state.problems.clone_from(&problems);
     cx.settle(settings);
     if !problems.is_empty() {
         cx.fail(&problems.join("; "));
@@ -124,9 +127,15 @@ fn follow_link(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Comm
     let before = cx.settings.engine;
     let name = read_address(state, hash, memory, cx);
     let present = cx.has_weights && cx.model.as_ref().is_some_and(|present| present.entry.name == name);
-    if present && state.download.take().is_some() {
-        // The model that is coming is wanted no more.
+    let cancelled = present && state.download.take().is_some();
+    if cancelled {
+        // The model that was coming is wanted no more.
         (state.expected, state.described) = (None, None);
+    }
+    // What was wrong with the link before is so no more.
+    let mended = cx.status.failed && state.problems.is_empty() && cx.pool.opened();
+    if present && !cx.running && (cancelled || mended) {
+        cx.say("Ready.");
     }
     if cx.settings.engine != before {
         choose(state, cx);
@@ -163,6 +172,9 @@ fn load(state: &mut State, name: &str, cx: &mut Common) {
     state.expected.take_if(|settings| settings.model != name);
     (state.missing, state.described) = (None, None);
     let (name, title) = (entry.name.clone(), entry.title.clone());
+    if cx.has_weights && !cx.running {
+        cx.say(format!("Loading {title} …"));
+    }
     state.download = Some(Download { name, title, loaded: 0.0, total: None, by_hand: false });
     cx.want(Effect::Fetch(entry));
 }
@@ -228,7 +240,11 @@ fn adopt(state: &mut State, Described { model, samples }: &Described, cx: &mut C
 
 fn hear(state: &mut State, told: &Told, cx: &mut Common) {
     match told {
-        Told::Starting(_) => state.badge = Badge::Starting,
+        Told::Starting(_) => {
+            state.badge = Badge::Starting;
+            state.missing.take_if(|missing| *missing == Missing::Engine);
+        }
+        Told::Waiting => state.badge = Badge::Waiting,
         Told::Opening => state.badge = Badge::Opening,
         Told::Opened(engine) => {
             if let Some(why) = &engine.note {
@@ -246,8 +262,11 @@ fn hear(state: &mut State, told: &Told, cx: &mut Common) {
             state.note = Some(format!("A worker stopped, so {rest} on without it. ({message})"));
         }
         Told::EngineLost { was, message } => {
-            let name = if *was == Kind::Gpu { "WebGPU" } else { "The CPU engine" };
-            state.note = Some(format!("{name} stopped working, so the CPU goes on where it was. ({message})"));
+            let what = match was {
+                Kind::Gpu => "WebGPU stopped working, so the CPU goes on",
+                Kind::Cpu => "The CPU engine stopped working, so another one goes on",
+            };
+            state.note = Some(format!("{what} in its place. ({message})"));
             if cx.settings.engine == Choice::Gpu {
                 cx.settings.engine = Choice::Cpu;
                 cx.changed();
@@ -267,6 +286,7 @@ fn hear(state: &mut State, told: &Told, cx: &mut Common) {
         }
         Told::GaveUp { message } => {
             (state.badge, state.note) = (Badge::None, None);
+            state.missing.get_or_insert(Missing::Engine);
             cx.fail(&format!("{message}; another engine can be chosen above"));
         }
         Told::News(..) => {}

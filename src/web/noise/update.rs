@@ -32,6 +32,7 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
             renew_noise(state, cx);
         }
         Message::Own(file, name, shape, opened) => take_own(state, *file, name, *shape, opened, cx),
+        Message::Copied(_) if cx.settings.picture.is_none() => cx.status.text += " Your own picture is not in it.",
         Message::Told(Told::Opened(_) | Told::CameBack { .. }) => ask(state, cx),
         Message::Told(Told::News(ticket, News::Predicted { milliseconds }, tensors)) => {
             // What was asked last is still to come; until then an answer that is a moment late is nearer than none.

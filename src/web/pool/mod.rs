@@ -3,8 +3,8 @@
 //! so that any host will do.
 //!
 //! The pool knows no browser and no view. It says what is to be done ([`Order`]) and what has happened ([`Told`]). A walk goes
-//! on through the loss of workers and of engines: the pool keeps its last whole step and begins anew from there, and who asked
-//! for it hears of the steps alone.
+//! on through the loss of workers and of engines: the pool keeps its last whole step and begins anew from there, or from the start
+//! if the walk looks back, and who asked for it hears of the steps alone.
 
 pub mod crew;
 pub mod gather;
@@ -37,6 +37,8 @@ pub enum Order {
 pub enum Told {
     /// A worker for this engine begins.
     Starting(Choice),
+    /// It waits for the model.
+    Waiting,
     /// It opens its engine.
     Opening,
     /// It has.
@@ -89,6 +91,7 @@ struct Walk {
     settings: Settings,
     seed: u64,
     watch: Vec<String>,
+    looks_back: bool,
     /// Which worker computes which share.
     of: Vec<WorkerId>,
     gather: Gather,
@@ -176,10 +179,11 @@ impl Pool {
                     self.send(leader, ToWorker::Begin { ticket, job }, tensors);
                 }
             }
-            Job::Walk { settings, seed, after, watch, .. } => {
+            Job::Walk { settings, seed, after, watch, looks_back, .. } => {
                 self.pause_walk();
                 let (of, gather, x) = (Vec::new(), Gather::new(&[], after), tensors.into_iter().next());
-                self.walk = Some(Walk { ticket, number: ticket, settings, seed, watch, of, gather, step: after, x });
+                let (number, step) = (ticket, after);
+                self.walk = Some(Walk { ticket, number, settings, seed, watch, looks_back, of, gather, step, x });
                 self.resume();
             }
             Job::Check { .. } => {
@@ -356,10 +360,12 @@ impl Pool {
 
     /// Hands the model to a leader that waits for it.
     fn open(&mut self) {
-        if let Some(leader) = self.crew.leader().filter(|_| self.model.is_some() && self.crew.leader_listens()) {
-            self.told.push(Told::Opening);
-            self.orders.push(Order::Open(leader, self.choice));
+        let Some(leader) = self.crew.leader().filter(|_| self.crew.leader_listens()) else { return };
+        if self.model.is_none() {
+            return self.told.push(Told::Waiting);
         }
+        self.told.push(Told::Opening);
+        self.orders.push(Order::Open(leader, self.choice));
     }
 
     /// The leader's engine is open.
@@ -381,6 +387,10 @@ impl Pool {
         let number = self.number();
         let of = self.crew.with_engine();
         let Some(walk) = self.walk.as_mut().filter(|_| !of.is_empty()) else { return };
+        if walk.looks_back {
+            // What was remembered is gone with the worker.
+            (walk.step, walk.x) = (0, None);
+        }
         let ranges = split(walk.settings.classes.len(), of.len());
         walk.number = number;
         walk.gather = Gather::new(&ranges, walk.step);
@@ -391,8 +401,8 @@ impl Pool {
                 let values = x.values.get(images.start * len..images.end * len).unwrap_or_default();
                 Tensor::new(&x.name, x.shape.with_n(images.len()), values.to_vec())
             });
-            let (settings, watch) = (walk.settings.clone(), walk.watch.clone());
-            let job = Job::Walk { settings, seed: walk.seed, after: walk.step, images, watch };
+            let (settings, watch, looks_back) = (walk.settings.clone(), walk.watch.clone(), walk.looks_back);
+            let job = Job::Walk { settings, seed: walk.seed, after: walk.step, images, watch, looks_back };
             let message = ToWorker::Begin { ticket: number, job };
             self.orders.push(Order::Send(worker, message, share.into_iter().collect()));
         }

@@ -171,7 +171,7 @@ impl Worker {
             Job::Predict { timestep } => {
                 self.prediction = Some(Prediction { ticket, timestep, x: x.unwrap_or_default() });
             }
-            Job::Walk { settings, seed, after, images, watch } => {
+            Job::Walk { settings, seed, after, images, watch, .. } => {
                 self.progress = None;
                 let noise = x.map_or(Noise::Seed(seed), |x| Noise::Given { x, steps: None, seed });
                 let Some(session) = &mut self.session else { return self.lacks_engine(ticket) };
