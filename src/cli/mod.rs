@@ -18,6 +18,7 @@ mod gradients;
 mod grid;
 mod label_names;
 mod predict;
+mod run;
 mod sample;
 mod train;
 mod weights;

@@ -8,7 +8,7 @@ use super::recipe_file;
 use crate::checkpoint::{self, Checkpoint, SCHEDULER_FILE, WEIGHTS_FILE};
 use crate::model::config::CONFIG_FILE;
 use crate::train::recipe_text::RECIPE_FILE;
-use crate::train::saved::{self, RUN_FILE};
+use crate::train::saved::RUN_FILE;
 use crate::train::state::STATE_FILE;
 use crate::train::{Progress, Recipe, Trainer};
 use std::fs;
@@ -82,11 +82,6 @@ impl RunFolder {
         // A run that was killed while its files were being replaced may have a newer state than progress.
         progress.step = trainer.step_count();
         Ok(())
-    }
-
-    /// The files of the run as it is now: their names and contents.
-    pub fn files(&self, trainer: &mut Trainer, progress: &Progress) -> Result<Files, Failure> {
-        Ok(pollster::block_on(saved::to_files(&self.checkpoint, &self.recipe, progress, trainer))?)
     }
 
     /// Replaces the run's files, all or none.
