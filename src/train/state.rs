@@ -16,11 +16,11 @@ impl Trainer {
     /// # Errors
     /// A failing engine; values that are not finite.
     pub async fn to_bytes(&mut self) -> Result<Vec<u8>, SavedError> {
-        Ok(self.to_tensors().await?.to_bytes(Dtype::F32)?)
+        Ok(self.tensors().await?.to_bytes(Dtype::F32)?)
     }
 
     /// The same as tensors by name.
-    pub(super) async fn to_tensors(&mut self) -> Result<TensorFile, TrainError> {
+    pub(super) async fn tensors(&mut self) -> Result<TensorFile, TrainError> {
         let mut file = TensorFile::new();
         let shapes: Vec<Shape> = self.parameters().iter().flat_map(|spec| [spec.shape; 4]).collect();
         for ((name, values), shape) in self.state().await?.into_iter().zip(shapes) {

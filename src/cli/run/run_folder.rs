@@ -5,7 +5,7 @@ use super::lock::Lock;
 use super::metrics::METRICS_FILE;
 use super::plot::PLOT_FILE;
 use super::recipe_file;
-use crate::checkpoint::{self, Checkpoint, SCHEDULER_FILE, WEIGHTS_FILE};
+use crate::checkpoint::{self, Checkpoint, SCHEDULER_FILE, TensorFile, WEIGHTS_FILE};
 use crate::model::config::CONFIG_FILE;
 use crate::train::recipe_text::RECIPE_FILE;
 use crate::train::saved::RUN_FILE;
@@ -71,6 +71,11 @@ impl RunFolder {
     /// The fingerprint of the data that a folder's model was trained on, if that is a run, or a run's checkpoint.
     pub fn data(dir: &Path) -> Option<String> {
         Progress::from_bytes(&fs::read(dir.join(RUN_FILE)).ok()?, RUN_FILE).ok()?.data
+    }
+
+    /// All tensors of a run's state.
+    pub fn state(dir: &Path) -> Result<TensorFile, Failure> {
+        Ok(checkpoint::read_tensors(dir.join(STATE_FILE))?)
     }
 
     /// Takes a trainer to where a run was saved.

@@ -269,7 +269,7 @@ impl Distiller {
     /// # Errors
     /// A failing engine; values that are not finite.
     pub async fn to_bytes(&mut self) -> Result<Vec<u8>, SavedError> {
-        let mut file = self.trainer.to_tensors().await?;
+        let mut file = self.trainer.tensors().await?;
         for (name, shape) in self.teacher.weights().entries() {
             let values = self.teacher.weights().read(name).await.map_err(TrainError::from)?;
             file.insert_f32(format!("{TEACHER}{name}"), &shape.0, values);
