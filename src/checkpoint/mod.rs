@@ -17,7 +17,7 @@ pub use files::{read_dir, read_tensors, write_dir, write_tensors};
 pub use folder::{ModelFolder, read_net};
 pub use layout::{FileParameters, check_parameters, file_shape, load_parameters, store_parameters, to_file, to_graph};
 pub use scheduler::{SCHEDULER_FILE, SchedulerConfig};
-pub use suggested::Suggested;
+pub use suggested::{NotMadeFor, Suggested};
 pub use tensor_file::{Dtype, FileTensor, TensorFile, Values};
 
 use crate::graph::ParamSpec;

@@ -12,12 +12,14 @@ mod batch;
 mod bench;
 mod class;
 mod dataset;
+mod distill;
 mod evaluate;
 mod export;
 mod gradients;
 mod grid;
 mod label_names;
 mod predict;
+mod run;
 mod sample;
 mod train;
 mod weights;
@@ -42,6 +44,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Args),
+    Distill(distill::Args),
     Sample(sample::Args),
     Predict(predict::Args),
     Gradients(gradients::Args),
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Train(args) => train::run(args),
+        Command::Distill(args) => distill::run(args),
         Command::Sample(args) => sample::run(args).map(done),
         Command::Predict(args) => predict::run(args).map(done),
         Command::Gradients(args) => gradients::run(args).map(done),

@@ -25,6 +25,9 @@ const MAX_COUNT: u64 = 4096;
 /// --sampler they are the usual ones. A line on stderr says what is used. The same seed, count and settings give the same noise
 /// on every machine and engine, and in the page too.
 ///
+/// A distilled model (see distill) is sampled in its own way: with one of its numbers of steps (_valid_steps) and nothing else, since its
+/// guidance is in its weights and it knows no other noise levels.
+///
 /// --init reads a safetensors file with `x_T` [N, C, H, W] and, if you like, `class_labels` [N] (I64) and `noise` [steps,
 /// N, C, H, W], the noise of each step; with that, nothing is drawn from the seed. --trace writes `timesteps` [steps] and
 /// `x` [steps, N, C, H, W], the state after each step, just as a scheduler of diffusers leaves it. --raw writes `images`

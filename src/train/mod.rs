@@ -1,5 +1,6 @@
 //! The trainer: one step at a time, without a clock or files, so that a command line and a page can both drive it.
 
+pub mod distill;
 mod examples;
 pub mod inherit;
 pub mod optimizer;
@@ -11,6 +12,7 @@ pub mod saved;
 pub mod state;
 pub mod suit;
 
+pub use distill::{DistillError, Distillation, Distiller};
 pub(crate) use examples::Examples;
 pub use inherit::InheritError;
 pub use options::{Loss, TrainOptions};
@@ -19,7 +21,7 @@ pub use report::{BUCKETS, ImageError, StepReport, TrainError, bucket, bucket_ran
 pub use saved::{Progress, SavedError};
 pub use suit::{SuitError, Traits, suitable_net};
 
-use crate::diffusion::{Prediction, schedule::Schedule};
+use crate::diffusion::{Prediction, forward, schedule::Schedule};
 use crate::engine::{Engine, EngineError, Program, Weights};
 use crate::graph::ParamSpec;
 use crate::model::config::UnetConfig;
@@ -39,6 +41,9 @@ pub struct Trainer {
     options: TrainOptions,
     shape: Shape,
     step: u64,
+    /// The step after which the optimizer began, and how many the learning rate is laid out for if not for all.
+    began: u64,
+    stretch: Option<u64>,
     noise: Vec<f32>,
     /// x_0 of a step some of whose images are mirrored.
     mirrored: Vec<f32>,
@@ -84,6 +89,8 @@ impl Trainer {
             options,
             shape,
             step: 0,
+            began: 0,
+            stretch: None,
             noise,
             mirrored,
         })
@@ -141,12 +148,58 @@ impl Trainer {
         dropped: &[bool],
         noise: &[f32],
     ) -> Result<StepReport, TrainError> {
-        let step = self.step + 1;
-        let lr = self.options.learning_rate(step);
         let none = self.config.null_class;
         let label = |(&label, &dropped): (&usize, &bool)| none.filter(|_| dropped).unwrap_or(label);
         let labels: Vec<usize> = labels.iter().zip(dropped).map(label).collect();
-        let examples = Examples { x_0, noise, timesteps, labels: &labels };
+        self.learn(Examples { x_0, noise, timesteps, labels: &labels }).await
+    }
+
+    /// Takes one step towards targets from outside: of the states `x_t` `[N, H, W, C]` at these timesteps, and for class models
+    /// with these labels, the prediction is to become `v`, of the same shape. The loss is the mean of (v̂ − v)², unless the
+    /// options say otherwise; nothing is random.
+    ///
+    /// (x_t, v) is (x_0, ε) rotated by the angle whose cosine is √ᾱ_t (Salimans & Ho 2022, appendix D):
+    /// x_0 = √ᾱ_t·x_t − √(1−ᾱ_t)·v and ε = √(1−ᾱ_t)·x_t + √ᾱ_t·v are the picture and the noise of which [`Trainer::step_with`]
+    /// makes this very state and this target, whatever the angle.
+    ///
+    /// # Errors
+    /// A model that does not predict v; values of another length than the trainer's batch; a failing engine; a loss that is no
+    /// number.
+    pub async fn step_towards(
+        &mut self,
+        x_t: &[f32],
+        v: &[f32],
+        timesteps: &[usize],
+        labels: &[usize],
+    ) -> Result<StepReport, TrainError> {
+        if !self.objective.velocity {
+            return Err(TrainError::Velocity { found: self.prediction.name() });
+        }
+        let (n, all) = (self.shape.n(), self.shape.len());
+        for (name, found, expected) in [("x_t", x_t.len(), all), ("v", v.len(), all), ("timesteps", timesteps.len(), n)]
+        {
+            if found != expected {
+                return Err(EngineError::WrongLength { name: name.to_owned(), expected, found }.into());
+            }
+        }
+        let image = all / n;
+        let (mut x_0, mut noise) = (Vec::with_capacity(all), Vec::with_capacity(all));
+        for (i, (&x, &v)) in x_t.iter().zip(v).enumerate() {
+            let (a, b) = forward::closed_form(&self.schedule, timesteps[i / image]);
+            let (x, v) = (f64::from(x), f64::from(v));
+            x_0.push((a * x - b * v) as f32);
+            noise.push((b * x + a * v) as f32);
+        }
+        self.learn(Examples { x_0: &x_0, noise: &noise, timesteps, labels }).await
+    }
+
+    /// One step on examples that are complete.
+    async fn learn(&mut self, examples: Examples<'_>) -> Result<StepReport, TrainError> {
+        let step = self.step + 1;
+        // Steps of the present stretch.
+        let own = step - self.began;
+        let lr = self.options.rate(own, self.stretch.unwrap_or(self.options.steps));
+        let timesteps = examples.timesteps;
         examples.write(&mut self.program, &self.config, &self.schedule, self.objective.velocity)?;
         if self.objective.weighted {
             let weight = |&t: &usize| {
@@ -157,7 +210,7 @@ impl Trainer {
             let weights: Vec<f32> = timesteps.iter().flat_map(weight).collect();
             self.program.write("loss_weights", &weights)?;
         }
-        self.write_optimizer(step, lr)?;
+        self.write_optimizer(own, lr)?;
         self.program.run()?;
         let loss = self.program.read("loss").await?[0];
         let grad_norm = self.program.read("grad_norm_squared").await?[0].sqrt();
@@ -191,6 +244,23 @@ impl Trainer {
         for (name, value) in scalars {
             self.program.write(name, &[value as f32])?;
         }
+        Ok(())
+    }
+
+    /// Says that the optimizer began after step `began` and that the learning rate is laid out for so many steps from there.
+    pub(super) fn set_stretch(&mut self, began: u64, steps: u64) {
+        (self.began, self.stretch) = (began, Some(steps));
+    }
+
+    /// Begins anew at the weights' moving average: a fresh optimizer, and the learning rate from its start. Steps count on.
+    pub(super) async fn restart(&mut self) -> Result<(), TrainError> {
+        for (spec, values) in self.parameters.clone().iter().zip(self.read_weights(true).await?) {
+            let zeros = vec![0.0; values.len()];
+            for (prefix, values) in [("", &values), (FIRST_MOMENT, &zeros), (SECOND_MOMENT, &zeros)] {
+                self.program.write(&format!("{prefix}{}", spec.name), values)?;
+            }
+        }
+        self.began = self.step;
         Ok(())
     }
 

@@ -89,8 +89,13 @@ impl Default for TrainOptions {
 impl TrainOptions {
     /// The learning rate of step `step`, counted from 1: up in a line, then steady or down along a half cosine.
     pub fn learning_rate(&self, step: u64) -> f64 {
+        self.rate(step, self.steps)
+    }
+
+    /// The same laid out for another number of steps.
+    pub(super) fn rate(&self, step: u64, steps: u64) -> f64 {
         let warm = if self.warmup == 0 { 1.0 } else { (step as f64 / self.warmup as f64).min(1.0) };
-        let after = step.saturating_sub(self.warmup) as f64 / self.steps.saturating_sub(self.warmup).max(1) as f64;
+        let after = step.saturating_sub(self.warmup) as f64 / steps.saturating_sub(self.warmup).max(1) as f64;
         let decay = if self.cosine_decay { 0.5 * (1.0 + (std::f64::consts::PI * after.min(1.0)).cos()) } else { 1.0 };
         self.lr * warm * decay
     }

@@ -71,6 +71,12 @@ pub enum TrainError {
         /// What its scheduler_config.json says that it predicts.
         found: &'static str,
     },
+    /// A step towards a given v by a model that predicts something else.
+    #[error("a step towards a given v takes a model that predicts v_prediction, found one that predicts {found}")]
+    Velocity {
+        /// What it predicts.
+        found: &'static str,
+    },
     /// Tensors of a saved state that do not belong to this model.
     #[error("the saved training state has no tensor {name:?} of {expected} values")]
     State {

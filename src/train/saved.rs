@@ -10,7 +10,7 @@
 
 use super::recipe_text::{RECIPE_FILE, read_written};
 use super::state::STATE_FILE;
-use super::{Recipe, TrainError, TrainOptions, Trainer};
+use super::{Distillation, Recipe, TrainError, TrainOptions, Trainer};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Dtype};
 use crate::model::config::ConfigError;
 use crate::model::config::json::without_mark;
@@ -88,6 +88,9 @@ pub struct Progress {
     /// The text of the recipe these steps were taken by: the file beside can be edited.
     #[serde(default)]
     pub recipe: Option<String>,
+    /// What it distils, if it is no training on data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
 }
 
 impl Progress {
@@ -155,6 +158,19 @@ pub async fn to_files(
     progress: &Progress,
     trainer: &mut Trainer,
 ) -> Result<Vec<(String, Vec<u8>)>, SavedError> {
+    let mut files = but_state(model, recipe, progress, trainer).await?;
+    // Last, since it says which step all belong to.
+    files.push((STATE_FILE.to_owned(), trainer.to_bytes().await?));
+    Ok(files)
+}
+
+/// The same without the state.
+pub(super) async fn but_state(
+    model: &Checkpoint,
+    recipe: &Recipe,
+    progress: &Progress,
+    trainer: &mut Trainer,
+) -> Result<Vec<(String, Vec<u8>)>, SavedError> {
     let averaged = trainer.read_weights(true).await?;
     let tensors = checkpoint::store_parameters(trainer.parameters(), &averaged);
     let model = Checkpoint {
@@ -172,7 +188,5 @@ pub async fn to_files(
         RUN_FILE.to_owned(),
         progress.map_err(|source| SavedError::Progress { file: RUN_FILE.to_owned(), source })?,
     ));
-    // Last, since it says which step all belong to.
-    files.push((STATE_FILE.to_owned(), trainer.to_bytes().await?));
     Ok(files)
 }

@@ -16,13 +16,18 @@ impl Trainer {
     /// # Errors
     /// A failing engine; values that are not finite.
     pub async fn to_bytes(&mut self) -> Result<Vec<u8>, SavedError> {
+        Ok(self.tensors().await?.to_bytes(Dtype::F32)?)
+    }
+
+    /// The same as tensors by name.
+    pub(super) async fn tensors(&mut self) -> Result<TensorFile, TrainError> {
         let mut file = TensorFile::new();
         let shapes: Vec<Shape> = self.parameters().iter().flat_map(|spec| [spec.shape; 4]).collect();
         for ((name, values), shape) in self.state().await?.into_iter().zip(shapes) {
             file.insert_f32(name, &shape.0, values);
         }
         file.insert_i64(STEP, &[1], vec![self.step_count() as i64]);
-        Ok(file.to_bytes(Dtype::F32)?)
+        Ok(file)
     }
 
     /// Goes back to the state that [`Trainer::to_bytes`] saved.
@@ -38,7 +43,11 @@ impl Trainer {
     /// # Errors
     /// Tensors of another model.
     pub fn restore_tensors(&mut self, file: &TensorFile, step: u64) -> Result<(), TrainError> {
-        let saved = file.i64(STEP, 1).ok().and_then(|(_, steps)| u64::try_from(*steps.first()?).ok());
-        self.restore(saved.unwrap_or(step), |name| file.f32(name, 4).ok().map(|(_, values)| values))
+        self.restore(self::step(file).unwrap_or(step), |name| file.f32(name, 4).ok().map(|(_, values)| values))
     }
+}
+
+/// The step that a saved state belongs to, if it says.
+pub(super) fn step(file: &TensorFile) -> Option<u64> {
+    file.i64(STEP, 1).ok().and_then(|(_, steps)| u64::try_from(*steps.first()?).ok())
 }

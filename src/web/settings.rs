@@ -100,7 +100,7 @@ impl Sampling {
             steps: by.steps.unwrap_or(usual.steps).min(timesteps),
             spacing: by.spacing.unwrap_or(usual.spacing),
             convention: by.convention.unwrap_or(usual.convention),
-            guidance: by.guidance.unwrap_or(usual.guidance).clamp(*GUIDANCE.start(), *GUIDANCE.end()),
+            guidance: by.guidance_to_sample().unwrap_or(usual.guidance).clamp(*GUIDANCE.start(), *GUIDANCE.end()),
             eta: by.eta.unwrap_or(usual.eta),
         }
     }

@@ -262,6 +262,7 @@ fn a_folder_suggests_how_to_sample() {
         convention: Some(Convention::Paper),
         eta: Some(0.25),
         guidance: Some(-1.5),
+        valid_steps: Vec::new(),
     };
     let config = SchedulerConfig { suggested: suggested.clone(), ..SchedulerConfig::default() };
     let text = config.to_json();

@@ -5,7 +5,7 @@ use super::program::{fail, noisette, succeed};
 #[test]
 fn help_teaches_every_command() {
     let all = succeed("--help").stdout;
-    for command in ["train", "sample", "predict", "gradients", "evaluate", "export", "bench"] {
+    for command in ["train", "distill", "sample", "predict", "gradients", "evaluate", "export", "bench"] {
         assert!(all.contains(command), "{all}");
         let help = succeed(&format!("{command} --help")).stdout;
         assert!(help.contains(&format!("Example: noisette {command} ")), "{command} gives no example:\n{help}");

@@ -6,6 +6,7 @@ mod support;
 
 mod bench;
 mod data;
+mod distill;
 mod evaluate;
 mod export;
 mod help;

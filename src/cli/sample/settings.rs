@@ -29,12 +29,13 @@ pub fn settings(args: &Args, checkpoint: &Checkpoint, start: &Start) -> Result<S
         return Err(format!("--variance belongs to --sampler ddpm, and this is {}", kind.name()).into());
     }
     let is_guidable = checkpoint.config.null_class.is_some();
-    if args.guidance.is_some_and(|guidance| guidance != 1.0) && !is_guidable {
+    let distilled = scheduler.suggested.is_distilled();
+    if args.guidance.is_some_and(|guidance| guidance != 1.0) && !is_guidable && !distilled {
         let text = "the model has no null class (_null_class in config.json), which guidance needs";
         return Err(format!("--guidance must be 1: {text}").into());
     }
     let eta = args.eta.or(suggested.eta.filter(|_| allows.eta)).unwrap_or(0.0);
-    let guidance = args.guidance.or(suggested.guidance.filter(|_| is_guidable)).unwrap_or(1.0);
+    let guidance = args.guidance.or(suggested.guidance_to_sample().filter(|_| is_guidable)).unwrap_or(1.0);
     let defaults = sampler_config(scheduler, kind, steps, eta);
     let sampler = SamplerConfig {
         spacing: args.spacing.or(suggested.spacing).unwrap_or(defaults.spacing),
@@ -51,6 +52,9 @@ pub fn settings(args: &Args, checkpoint: &Checkpoint, start: &Start) -> Result<S
         },
         ..defaults
     };
+    scheduler.suggested.check(&scheduler.schedule()?, &sampler, guidance)?;
+    // What a distilled model was guided by is in its weights.
+    let guidance = if distilled { 1.0 } else { guidance };
     Ok(Settings { classes: start.classes.clone(), guidance, sampler })
 }
 

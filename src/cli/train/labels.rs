@@ -1,8 +1,7 @@
 //! What the labels of a run mean: the null class, and what the others are called.
 
+use super::super::run::{Given, RunFolder};
 use super::super::{Failure, label_names};
-use super::given::Given;
-use super::run_folder::RunFolder;
 use crate::data::names::numbers;
 use crate::data::{self, Dataset};
 use crate::model::config::UnetConfig;

@@ -1,29 +1,17 @@
 //! `train`: from a data set to a diffusers folder.
 
-mod drive;
-mod given;
 mod labels;
-mod lock;
-mod metrics;
-mod plot;
-mod recipe_file;
-mod run_folder;
-mod samples;
 mod start;
 
+use super::run::{self, RunFolder};
 use super::{Failure, counted, open_engine};
 use crate::engine::Choice;
 use crate::model::step::{Objective, training_loss};
 use crate::tensor::Shape;
 use crate::train::Trainer;
-use drive::End;
-use run_folder::RunFolder;
 use start::Start;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// What shells expect of a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
 
 /// Train a model on a data set; writes the averaged weights as a diffusers folder.
 ///
@@ -119,42 +107,6 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let values: usize = trainer.parameters().iter().map(|spec| spec.shape.len()).sum();
     let images = counted(data.len(), "image");
     say!("{images} of {h}×{w}×{}, {values} parameters", config.channels);
-    match drive::drive(&engine, &folder, &data, &mut trainer, progress)? {
-        End::Done => Ok(ExitCode::SUCCESS),
-        End::Interrupted => {
-            let [data, out] = [&args.data, &args.out].map(|path| quoted(&path.display().to_string()));
-            let engine = if args.engine == Choice::Auto { "" } else { &format!(" --engine {}", description.engine) };
-            say!("interrupted; to go on: noisette train --data {data} --out {out}{engine} --resume");
-            Ok(ExitCode::from(INTERRUPTED))
-        }
-    }
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=\\".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-/// A number of steps in words.
-fn steps(count: u64) -> String {
-    counted(count, "step")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_take_them_apart() {
-        for (word, expected) in
-            [("runs/a-1", "runs/a-1"), ("été", "été"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
-        {
-            assert_eq!(quoted(word), expected);
-        }
-    }
+    let end = run::drive(&engine, &folder, &data, &mut trainer, progress)?;
+    Ok(run::status(end, "train", &args.data, &args.out, args.engine, &engine))
 }

@@ -1,20 +1,16 @@
 //! What a run begins with: a recipe and weights of its own, those of another folder, or the run as it was saved.
 
+use super::super::run::{Given, Lock, RunFolder, place, recipe_file, steps};
 use super::super::{Failure, dataset, label_names, weights};
-use super::given::Given;
+use super::Args;
 use super::labels;
-use super::lock::Lock;
-use super::recipe_file;
-use super::run_folder::RunFolder;
-use super::{Args, steps};
-use crate::checkpoint::{Checkpoint, WEIGHTS_FILE};
+use crate::checkpoint::{Checkpoint, Suggested};
 use crate::data::{self, Dataset, Split};
-use crate::model::config::{CONFIG_FILE, UnetConfig};
+use crate::model::config::UnetConfig;
 use crate::train::saved::RUN_FILE;
 use crate::train::{Progress, Recipe};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything a run needs before an engine is opened.
@@ -60,7 +56,7 @@ impl Start {
             // Last of all, since it makes the folder; another run may have begun there meanwhile.
             None => {
                 let lock = Lock::take(&args.out)?;
-                refuse_a_model(&args.out)?;
+                place::refuse_a_model(&args.out)?;
                 lock
             }
         };
@@ -87,6 +83,10 @@ fn resumed(args: &Args, given: &Given) -> Result<Parts, Failure> {
         }
     };
     let (mut checkpoint, saved, progress) = RunFolder::read(&source)?;
+    if progress.distillation.is_some() {
+        let out = args.out.display();
+        return Err(format!("{out} is a run of distill, expected one of train: go on with noisette distill").into());
+    }
     let recipe = given.over(&saved)?;
     let kept = saved.check_resumed(&recipe);
     kept.map_err(|error| format!("{error}; to change more, start a new run with --from"))?;
@@ -116,25 +116,10 @@ pub fn check_unfinished(out: &Path, taken: u64, wanted: u64) -> Result<(), Failu
     Err(text.into())
 }
 
-/// The place of a file or folder that need not be there yet, without links.
-fn real(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let there =
-        path.ancestors().find_map(|above| Some((fs::canonicalize(above).ok()?, path.strip_prefix(above).ok()?)));
-    there.map_or_else(|| path.clone(), |(above, rest)| above.join(rest))
-}
-
 /// A new run.
 fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
-    let out = args.out.display();
-    refuse_a_model(&args.out)?;
-    // A run has pictures of its own, which would be data the next time.
-    if data::find_idx(&args.data)?.is_none()
-        && let Ok(data) = fs::canonicalize(&args.data)
-        && real(&args.out).starts_with(data)
-    {
-        return Err(format!("{out} is inside {}: expected an --out outside the data", args.data.display()).into());
-    }
+    place::refuse_a_model(&args.out)?;
+    place::refuse_inside(&args.out, &args.data)?;
     if let Some(dir) = &args.from {
         let mut checkpoint = weights::open(dir)?;
         weights::say_without_dropout(&checkpoint.config, "training goes on");
@@ -146,6 +131,10 @@ fn begun(args: &Args, given: &Given) -> Result<Parts, Failure> {
         base.check_started(&recipe, &dir.display().to_string())?;
         checkpoint.scheduler.clip_sample = recipe.scheduler.clip_sample;
         checkpoint.config.class_names = recipe.net.class_names.clone();
+        if checkpoint.scheduler.suggested.is_distilled() {
+            say!("{} is distilled: trained on data, the model forgets its steps and its guidance", dir.display());
+            checkpoint.scheduler.suggested = Suggested::default();
+        }
         if recipe.options.label_dropout == 0.0 && recipe.net.null_class.is_some() {
             say!("label_dropout is 0: the null class learns nothing more, and guidance may suffer");
         }
@@ -175,19 +164,6 @@ fn say_idle_dropout(recipe: &Recipe, given: &Given) {
             "label_dropout is {dropout}, but the model has no null class: no label is dropped, and guidance will not work"
         );
     }
-}
-
-/// A new run does not replace what is in its folder.
-fn refuse_a_model(out: &Path) -> Result<(), Failure> {
-    let place = out.display();
-    if out.join(RUN_FILE).exists() {
-        return Err(format!("{place}: there is a run already: go on with --resume, or choose another --out").into());
-    }
-    if let Some(file) = [WEIGHTS_FILE, CONFIG_FILE].iter().find(|file| out.join(file).exists()) {
-        let text = format!("there is a {file} already, which training would overwrite: choose another --out");
-        return Err(format!("{place}: {text}").into());
-    }
-    Ok(())
 }
 
 /// What the command line says: the recipe's settings, then --config's, then --set's, then those with a flag of their own.

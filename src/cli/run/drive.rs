@@ -4,11 +4,11 @@ use super::super::Failure;
 use super::metrics::{self, METRICS_FILE, Metrics};
 use super::plot::{self, PLOT_FILE};
 use super::run_folder::RunFolder;
-use super::{samples, steps};
+use super::{Learner, samples, steps};
 use crate::checkpoint;
 use crate::data::{self, Batches, Dataset};
 use crate::engine::Engine;
-use crate::train::{Progress, TrainError, Trainer};
+use crate::train::{Progress, TrainError};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ pub fn drive(
     engine: &Engine,
     run: &RunFolder,
     dataset: &Dataset,
-    trainer: &mut Trainer,
+    learner: &mut impl Learner,
     mut progress: Progress,
 ) -> Result<End, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -38,27 +38,27 @@ pub fn drive(
     ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed))?;
     let options = &run.recipe.options;
     let batch = options.batch;
-    let mut batches = Batches::resume(dataset.len(), options.seed, trainer.step_count() * batch as u64);
+    let mut batches = Batches::resume(dataset.len(), options.seed, learner.trainer().step_count() * batch as u64);
     let mut x_0 = vec![0.0; batch * dataset.image_len()];
     // Before the first step, so that a full disk or a folder one may not write to is known before the work.
     run.tidy();
-    run.write(&run.files(trainer, &progress)?)?;
+    run.write(&learner.files(run, &progress)?)?;
     run.forget_after(progress.step)?;
     let mut metrics = Metrics::open(&run.dir, progress.step, run.recipe.scheduler.num_train_timesteps, batch)?;
     draw_losses(run)?;
 
-    let bar = ProgressBar::new(options.steps).with_position(trainer.step_count());
+    let bar = ProgressBar::new(options.steps).with_position(learner.trainer().step_count());
     bar.set_style(ProgressStyle::with_template("{bar:32} {pos}/{len} steps, {msg}, {eta} left")?);
     let (mut taken, mut busy) = (0, 0.0);
-    let mut written = trainer.step_count();
+    let mut written = learner.trainer().step_count();
     let mut saved = Instant::now();
     let mut smooth = None;
-    while trainer.step_count() < options.steps && !stop.load(Ordering::Relaxed) {
+    while learner.trainer().step_count() < options.steps && !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         let indices = batches.next_batch(batch);
         data::fill_x0(dataset, &indices, &mut x_0);
-        let step = pollster::block_on(trainer.step(&x_0, &data::labels(dataset, &indices)));
-        let report = step.map_err(|error| advised(run, trainer.step_count(), written, error))?;
+        let step = learner.step(&x_0, &data::labels(dataset, &indices));
+        let report = step.map_err(|error| advised(run, learner.trainer().step_count(), written, error))?;
         let seconds = started.elapsed().as_secs_f64();
         (taken, busy) = (taken + 1, busy + seconds);
         progress.step = report.step;
@@ -73,11 +73,12 @@ pub fn drive(
         bar.set_position(report.step);
         bar.set_message(numbers.clone());
         if is_due(report.step, run.recipe.sample_every) {
-            samples::draw(engine, run, trainer)?;
+            let scheduler = learner.scheduler(run);
+            samples::draw(engine, run, learner.trainer(), &scheduler)?;
         }
         let keep = is_due(report.step, run.recipe.checkpoint_every);
         if keep || saved.elapsed() > SAVE_EVERY {
-            save(run, trainer, &progress, keep)?;
+            save(run, learner, &progress, keep)?;
             written = report.step;
             saved = Instant::now();
             if bar.is_hidden() {
@@ -88,7 +89,7 @@ pub fn drive(
         }
     }
     metrics.finish().map_err(unwritten)?;
-    save(run, trainer, &progress, false)?;
+    save(run, learner, &progress, false)?;
     bar.abandon();
     say!("saved {} after {} of {}", run.dir.display(), steps(progress.step), options.steps);
     Ok(if progress.step < options.steps { End::Interrupted } else { End::Done })
@@ -103,8 +104,8 @@ fn is_due(step: u64, every: u64) -> bool {
 }
 
 /// Saves the run, for good if it is to `keep` this step, and draws its losses so far.
-fn save(run: &RunFolder, trainer: &mut Trainer, progress: &Progress, keep: bool) -> Result<(), Failure> {
-    let files = run.files(trainer, progress)?;
+fn save(run: &RunFolder, learner: &mut impl Learner, progress: &Progress, keep: bool) -> Result<(), Failure> {
+    let files = learner.files(run, progress)?;
     if keep {
         run.keep(progress.step, &files)?;
     }

@@ -5,10 +5,10 @@ use super::lock::Lock;
 use super::metrics::METRICS_FILE;
 use super::plot::PLOT_FILE;
 use super::recipe_file;
-use crate::checkpoint::{self, Checkpoint, SCHEDULER_FILE, WEIGHTS_FILE};
+use crate::checkpoint::{self, Checkpoint, SCHEDULER_FILE, TensorFile, WEIGHTS_FILE};
 use crate::model::config::CONFIG_FILE;
 use crate::train::recipe_text::RECIPE_FILE;
-use crate::train::saved::{self, RUN_FILE};
+use crate::train::saved::RUN_FILE;
 use crate::train::state::STATE_FILE;
 use crate::train::{Progress, Recipe, Trainer};
 use std::fs;
@@ -73,6 +73,11 @@ impl RunFolder {
         Progress::from_bytes(&fs::read(dir.join(RUN_FILE)).ok()?, RUN_FILE).ok()?.data
     }
 
+    /// All tensors of a run's state.
+    pub fn state(dir: &Path) -> Result<TensorFile, Failure> {
+        Ok(checkpoint::read_tensors(dir.join(STATE_FILE))?)
+    }
+
     /// Takes a trainer to where a run was saved.
     pub fn restore(dir: &Path, trainer: &mut Trainer, progress: &mut Progress) -> Result<(), Failure> {
         let path = dir.join(STATE_FILE);
@@ -82,11 +87,6 @@ impl RunFolder {
         // A run that was killed while its files were being replaced may have a newer state than progress.
         progress.step = trainer.step_count();
         Ok(())
-    }
-
-    /// The files of the run as it is now: their names and contents.
-    pub fn files(&self, trainer: &mut Trainer, progress: &Progress) -> Result<Files, Failure> {
-        Ok(pollster::block_on(saved::to_files(&self.checkpoint, &self.recipe, progress, trainer))?)
     }
 
     /// Replaces the run's files, all or none.

@@ -2,7 +2,7 @@
 
 use super::super::{Failure, grid, write_file};
 use super::run_folder::RunFolder;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::SchedulerConfig;
 use crate::diffusion::SamplerKind;
 use crate::engine::Engine;
 use crate::playground::{Noise, Session, Settings, sampler_config};
@@ -18,9 +18,9 @@ const STREAM: u64 = 1 << 62;
 /// The ground of the gap between the halves, that of the lines.
 const GAP: f32 = 32.0 / 255.0 * 2.0 - 1.0;
 
-/// Draws the picture of this step, if the images can be drawn at all.
-pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer) -> Result<(), Failure> {
-    let Checkpoint { config, scheduler, .. } = &run.checkpoint;
+/// Draws the picture of this step, if the images can be drawn at all: in the way that a distilled model is good for, others by DDIM.
+pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer, scheduler: &SchedulerConfig) -> Result<(), Failure> {
+    let config = &run.checkpoint.config;
     if !grid::is_drawable(config.channels) {
         return Ok(());
     }
@@ -29,8 +29,9 @@ pub fn draw(engine: &Engine, run: &RunFolder, trainer: &Trainer) -> Result<(), F
     let classes = config.labels_in_turn(count);
     let shape = config.image_shape().with_n(count);
     let steps = STEPS.min(scheduler.num_train_timesteps);
-    let settings =
-        Settings { classes, guidance: 1.0, sampler: sampler_config(scheduler, SamplerKind::Ddim, steps, 0.0) };
+    let usual = sampler_config(scheduler, SamplerKind::Ddim, steps, 0.0);
+    let sampler = if scheduler.suggested.is_distilled() { scheduler.suggested.over(usual) } else { usual };
+    let settings = Settings { classes, guidance: 1.0, sampler };
     let seed = run.recipe.options.seed;
     let x = Rng::stream(seed, STREAM).normals(shape.len());
 

@@ -27,7 +27,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Opens the file to go on after `step`.
-    pub fn open(dir: &Path, step: u64, timesteps: usize, batch: usize) -> Result<Self, super::Failure> {
+    pub fn open(dir: &Path, step: u64, timesteps: usize, batch: usize) -> Result<Self, super::super::Failure> {
         let path = dir.join(METRICS_FILE);
         forget_after(dir, step)?;
         let file = OpenOptions::new().create(true).append(true).open(&path);
@@ -72,7 +72,7 @@ fn read(dir: &Path) -> Option<String> {
 }
 
 /// Takes lines out of the metrics that come after `step`: a run that was killed had gone on after its last checkpoint.
-fn forget_after(dir: &Path, step: u64) -> Result<(), super::Failure> {
+fn forget_after(dir: &Path, step: u64) -> Result<(), super::super::Failure> {
     let Some(text) = read(dir) else { return Ok(()) };
     let is_before = |line: &&str| {
         let value: Option<Value> = serde_json::from_str(line).ok();
