@@ -16,7 +16,7 @@ use noisette::web::model::{Model, Samples};
 use noisette::web::models::{self, Entry};
 use noisette::web::noise::Loss;
 use noisette::web::pool::Order;
-use noisette::web::pool::crew::{Machine, WorkerId};
+use noisette::web::pool::workers::{Machine, WorkerId};
 use noisette::web::settings::{Class, Settings};
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use super::job::Tensor;
 use super::messages::FromWorker;
 use super::model::{Model, Samples};
 use super::models::Entry;
-use super::pool::crew::{Machine, WorkerId};
+use super::pool::workers::{Machine, WorkerId};
 use super::pool::{Order, Pool, Told};
 use super::settings::{Limits, Sampling, Settings};
 use super::{check, controls, generate, machine, noise};

@@ -16,7 +16,7 @@ use super::app::{App, Effect, FileId, Message, Status, Views};
 use super::link;
 use super::messages::ToWorker;
 use super::pool::Order;
-use super::pool::crew::{Machine, WorkerId};
+use super::pool::workers::{Machine, WorkerId};
 use connection::Connection;
 use js_sys::{Reflect, Uint8Array};
 use std::cell::RefCell;

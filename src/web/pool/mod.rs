@@ -6,15 +6,15 @@
 //! on through the loss of workers and of engines: the pool keeps its last whole step and begins anew from there, or from the start
 //! if the walk looks back, and who asked for it hears of the steps alone.
 
-pub mod crew;
 pub mod gather;
+pub mod workers;
 
 use super::job::{Job, News, Tensor, Ticket};
 use super::messages::{FromWorker, ToWorker};
 use crate::engine::{Choice, Description, Kind};
 use crate::playground::Settings;
-use crew::{Crew, Machine, Worker, WorkerId};
 use gather::{Gather, split};
+use workers::{Machine, Worker, WorkerId, Workers};
 
 /// Engines that may fail before the page gives up.
 const RESTARTS: u32 = 3;
@@ -114,9 +114,9 @@ pub struct Pool {
     machine: Machine,
     /// Bytes of the model at hand, once its weights are there.
     model: Option<f64>,
-    crew: Crew,
+    crew: Workers,
     /// The crew that worked before the visitor chose another engine, until that one works.
-    former: Option<Crew>,
+    former: Option<Workers>,
     /// What is asked of the leader.
     choice: Choice,
     failures: u32,
@@ -424,7 +424,7 @@ impl Pool {
         self.orders.push(Order::Start(self.last_worker));
     }
 
-    fn end_crew(&mut self, crew: Option<Crew>) {
+    fn end_crew(&mut self, crew: Option<Workers>) {
         self.orders.extend(crew.iter().flat_map(|crew| &crew.workers).map(|worker| Order::End(worker.id)));
     }
 

@@ -57,14 +57,14 @@ impl Worker {
 
 /// Workers that belong together, in the order in which they were started.
 #[derive(Debug, Default)]
-pub struct Crew {
+pub struct Workers {
     /// The first one leads.
     pub workers: Vec<Worker>,
     /// What the leader has opened.
     pub engine: Option<Description>,
 }
 
-impl Crew {
+impl Workers {
     /// The one that leads.
     pub fn leader(&self) -> Option<WorkerId> {
         self.workers.first().map(|worker| worker.id)
