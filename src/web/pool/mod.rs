@@ -95,7 +95,15 @@ struct Walk {
     /// Which worker computes which share.
     of: Vec<WorkerId>,
     gather: Gather,
-    /// Steps done, and x after them, `[N, H, W, C]`.
+    /// How it was begun: after so many steps, at this x.
+    start: Point,
+    /// How far it has come.
+    now: Point,
+}
+
+/// Steps done, and x after them, `[N, H, W, C]`; without one the noise of the seed.
+#[derive(Clone, Debug)]
+struct Point {
     step: usize,
     x: Option<Tensor>,
 }
@@ -114,8 +122,8 @@ pub struct Pool {
     machine: Machine,
     /// Bytes of the model at hand, once its weights are there.
     model: Option<f64>,
-    crew: Workers,
-    /// The crew that worked before the visitor chose another engine, until that one works.
+    workers: Workers,
+    /// Those that worked before the visitor chose another engine, until that one works.
     former: Option<Workers>,
     /// What is asked of the leader.
     choice: Choice,
@@ -137,7 +145,7 @@ impl Pool {
 
     /// Whether an engine waits for work.
     pub fn opened(&self) -> bool {
-        self.crew.engine.is_some()
+        self.workers.engine.is_some()
     }
 
     /// What is to be done and what has happened since the last call, each in its order.
@@ -149,9 +157,9 @@ impl Pool {
     pub fn choose(&mut self, choice: Choice) {
         if self.opened() {
             self.pause_walk();
-            let crew = std::mem::take(&mut self.crew);
-            let before = self.former.replace(crew);
-            self.end_crew(before);
+            let present = std::mem::take(&mut self.workers);
+            let before = self.former.replace(present);
+            self.end_all(before);
         }
         (self.choice, self.failures) = (choice, 0);
         self.start();
@@ -163,7 +171,7 @@ impl Pool {
             return self.open();
         }
         let former = self.former.take();
-        self.end_crew(former);
+        self.end_all(former);
         (self.choice, self.failures) = (choice, 0);
         self.start();
     }
@@ -174,16 +182,16 @@ impl Pool {
         let ticket = self.number();
         match job {
             Job::Predict { .. } => {
-                if let (true, Some(leader)) = (self.opened(), self.crew.leader()) {
+                if let (true, Some(leader)) = (self.opened(), self.workers.leader()) {
                     self.prediction = Some(ticket);
                     self.send(leader, ToWorker::Begin { ticket, job }, tensors);
                 }
             }
             Job::Walk { settings, seed, after, watch, looks_back, .. } => {
                 self.pause_walk();
-                let (of, gather, x) = (Vec::new(), Gather::new(&[], after), tensors.into_iter().next());
-                let (number, step) = (ticket, after);
-                self.walk = Some(Walk { ticket, number, settings, seed, watch, looks_back, of, gather, step, x });
+                let start = Point { step: after, x: tensors.into_iter().next() };
+                let (number, of, gather, now) = (ticket, Vec::new(), Gather::new(&[], after), start.clone());
+                self.walk = Some(Walk { ticket, number, settings, seed, watch, looks_back, of, gather, start, now });
                 self.resume();
             }
             Job::Check { .. } => {
@@ -225,22 +233,22 @@ impl Pool {
                 FromWorker::Opened(_) | FromWorker::Refused { .. } => {}
             };
         }
-        if !self.crew.knows(worker) {
+        if !self.workers.knows(worker) {
             // One that is set aside or has been ended. Of the first kind only its end is of interest.
             if let FromWorker::Lost { message } = message {
                 self.lose(worker, &message);
             }
             return;
         }
-        let leads = self.crew.leader() == Some(worker);
+        let leads = self.workers.leader() == Some(worker);
         match message {
             FromWorker::Ready => {
-                self.crew.is_ready(worker);
+                self.workers.is_ready(worker);
                 if leads { self.open() } else { self.orders.push(Order::Open(worker, Choice::Cpu)) }
             }
             FromWorker::Opened(engine) => {
-                self.crew.has_opened(worker);
-                if leads { self.welcome(engine) } else { self.told.push(Told::Workers(self.crew.opened())) }
+                self.workers.has_opened(worker);
+                if leads { self.welcome(engine) } else { self.told.push(Told::Workers(self.workers.opened())) }
             }
             FromWorker::Refused { message } if leads => self.fall_back(&message),
             FromWorker::Refused { message } | FromWorker::Lost { message } => self.lose(worker, &message),
@@ -264,8 +272,8 @@ impl Pool {
             }
             News::Frame { step, timestep, milliseconds } => {
                 let Some(whole) = walk.gather.frame(share, step, timestep, milliseconds, tensors) else { return };
-                walk.step = whole.step;
-                walk.x = whole.tensors.iter().find(|tensor| tensor.name == "x").cloned().or(walk.x.take());
+                let x = whole.tensors.iter().find(|tensor| tensor.name == "x").cloned();
+                walk.now = Point { step: whole.step, x: x.or(walk.now.x.take()) };
                 let news = News::Frame { step: whole.step, timestep: whole.timestep, milliseconds: whole.milliseconds };
                 self.told.push(Told::News(ticket, news, whole.tensors));
             }
@@ -284,7 +292,8 @@ impl Pool {
     }
 
     /// A worker has stopped, or could not be started. Without the leader another one starts on the next engine; without one of the
-    /// others the rest do its share. Either way a walk goes on where it was.
+    /// others the rest do its share. Either way a walk goes on where it was, or begins anew if it
+    /// looks back.
     pub fn lose(&mut self, worker: WorkerId, message: &str) {
         if let Some(check) = self.checks.iter().find(|check| check.worker == worker) {
             let news = News::Failed { message: message.to_owned() };
@@ -294,32 +303,32 @@ impl Pool {
         if let Some(former) = self.former.as_mut().filter(|former| former.knows(worker)) {
             if former.leader() == Some(worker) {
                 let former = self.former.take();
-                return self.end_crew(former);
+                return self.end_all(former);
             }
             former.dismiss(worker);
             return self.orders.push(Order::End(worker));
         }
-        if !self.crew.knows(worker) {
+        if !self.workers.knows(worker) {
             return;
         }
-        if self.crew.leader() != Some(worker) {
-            self.crew.dismiss(worker);
+        if self.workers.leader() != Some(worker) {
+            self.workers.dismiss(worker);
             self.orders.push(Order::End(worker));
             let needed = self.walk.as_ref().is_some_and(|walk| walk.of.contains(&worker));
             if needed && self.opened() {
-                let left = self.crew.opened();
+                let left = self.workers.opened();
                 self.told.push(Told::WorkerLost { left, message: message.to_owned() });
                 self.resume();
             }
-            return self.told.push(Told::Workers(self.crew.opened()));
+            return self.told.push(Told::Workers(self.workers.opened()));
         }
         self.failures += 1;
         // A worker that never came to listen will not do so the next time either.
-        if self.failures > RESTARTS || !self.crew.leader_listens() {
+        if self.failures > RESTARTS || !self.workers.leader_listens() {
             return self.fall_back(message);
         }
         let asked = if self.choice == Choice::Cpu { Kind::Cpu } else { Kind::Gpu };
-        let was = self.crew.engine.as_ref().map_or(asked, |engine| engine.engine);
+        let was = self.workers.engine.as_ref().map_or(asked, |engine| engine.engine);
         self.choice = Choice::Cpu;
         self.told.push(Told::EngineLost { was, message: message.to_owned() });
         self.start();
@@ -328,13 +337,13 @@ impl Pool {
     /// The engine asked for cannot be had: the one that worked goes on, or the CPU's begins. Without either there is none.
     fn fall_back(&mut self, message: &str) {
         let message = message.to_owned();
-        let present = std::mem::take(&mut self.crew);
-        self.end_crew(Some(present));
+        let present = std::mem::take(&mut self.workers);
+        self.end_all(Some(present));
         if let Some(former) = self.former.take() {
-            self.crew = former;
-            if let Some(engine) = self.crew.engine.clone() {
+            self.workers = former;
+            if let Some(engine) = self.workers.engine.clone() {
                 self.choice = engine.engine.into();
-                self.told.push(Told::CameBack { engine, workers: self.crew.opened(), message });
+                self.told.push(Told::CameBack { engine, workers: self.workers.opened(), message });
             }
             return self.resume();
         }
@@ -351,8 +360,8 @@ impl Pool {
 
     /// Starts a leader for `choice`, in place of all workers there are.
     fn start(&mut self) {
-        let present = std::mem::take(&mut self.crew);
-        self.end_crew(Some(present));
+        let present = std::mem::take(&mut self.workers);
+        self.end_all(Some(present));
         self.prediction = None;
         self.told.push(Told::Starting(self.choice));
         self.hire();
@@ -360,7 +369,7 @@ impl Pool {
 
     /// Hands the model to a leader that waits for it.
     fn open(&mut self) {
-        let Some(leader) = self.crew.leader().filter(|_| self.crew.leader_listens()) else { return };
+        let Some(leader) = self.workers.leader().filter(|_| self.workers.leader_listens()) else { return };
         if self.model.is_none() {
             return self.told.push(Told::Waiting);
         }
@@ -371,38 +380,38 @@ impl Pool {
     /// The leader's engine is open.
     fn welcome(&mut self, engine: Description) {
         let several = engine.several_workers;
-        self.crew.engine = Some(engine.clone());
+        self.workers.engine = Some(engine.clone());
         // The one before is of no more use.
         let former = self.former.take();
-        self.end_crew(former);
+        self.end_all(former);
         self.told.push(Told::Opened(engine));
         let wanted = if several { self.machine.workers(self.model.unwrap_or_default()) } else { 1 };
         (1..wanted).for_each(|_| self.hire());
         self.resume();
     }
 
-    /// Begins the walk anew where it stands, with all workers that have an engine. Without any it waits for the first.
+    /// Begins the walk where it stands, or anew if it looks back, with all workers that have an engine. Without any it waits for the first.
     fn resume(&mut self) {
         self.pause_walk();
         let number = self.number();
-        let of = self.crew.with_engine();
+        let of = self.workers.with_engine();
         let Some(walk) = self.walk.as_mut().filter(|_| !of.is_empty()) else { return };
         if walk.looks_back {
             // What was remembered is gone with the worker.
-            (walk.step, walk.x) = (0, None);
+            walk.now = walk.start.clone();
         }
         let ranges = split(walk.settings.classes.len(), of.len());
         walk.number = number;
-        walk.gather = Gather::new(&ranges, walk.step);
+        walk.gather = Gather::new(&ranges, walk.now.step);
         walk.of = of[..ranges.len()].to_vec();
         for (&worker, images) in walk.of.iter().zip(ranges) {
-            let share = walk.x.as_ref().map(|x| {
+            let share = walk.now.x.as_ref().map(|x| {
                 let len = x.values.len() / x.shape.n().max(1);
                 let values = x.values.get(images.start * len..images.end * len).unwrap_or_default();
                 Tensor::new(&x.name, x.shape.with_n(images.len()), values.to_vec())
             });
             let (settings, watch, looks_back) = (walk.settings.clone(), walk.watch.clone(), walk.looks_back);
-            let job = Job::Walk { settings, seed: walk.seed, after: walk.step, images, watch, looks_back };
+            let job = Job::Walk { settings, seed: walk.seed, after: walk.now.step, images, watch, looks_back };
             let message = ToWorker::Begin { ticket: number, job };
             self.orders.push(Order::Send(worker, message, share.into_iter().collect()));
         }
@@ -412,7 +421,7 @@ impl Pool {
     fn pause_walk(&mut self) {
         if let Some(walk) = &mut self.walk {
             let ticket = walk.number;
-            for worker in std::mem::take(&mut walk.of).into_iter().filter(|&worker| self.crew.knows(worker)) {
+            for worker in std::mem::take(&mut walk.of).into_iter().filter(|&worker| self.workers.knows(worker)) {
                 self.orders.push(Order::Send(worker, ToWorker::End { ticket }, Vec::new()));
             }
         }
@@ -420,12 +429,12 @@ impl Pool {
 
     fn hire(&mut self) {
         self.last_worker += 1;
-        self.crew.workers.push(Worker::new(self.last_worker));
+        self.workers.all.push(Worker::new(self.last_worker));
         self.orders.push(Order::Start(self.last_worker));
     }
 
-    fn end_crew(&mut self, crew: Option<Workers>) {
-        self.orders.extend(crew.iter().flat_map(|crew| &crew.workers).map(|worker| Order::End(worker.id)));
+    fn end_all(&mut self, workers: Option<Workers>) {
+        self.orders.extend(workers.iter().flat_map(|workers| &workers.all).map(|worker| Order::End(worker.id)));
     }
 
     fn end_check(&mut self, worker: WorkerId) {

@@ -59,7 +59,7 @@ impl Worker {
 #[derive(Debug, Default)]
 pub struct Workers {
     /// The first one leads.
-    pub workers: Vec<Worker>,
+    pub all: Vec<Worker>,
     /// What the leader has opened.
     pub engine: Option<Description>,
 }
@@ -67,32 +67,32 @@ pub struct Workers {
 impl Workers {
     /// The one that leads.
     pub fn leader(&self) -> Option<WorkerId> {
-        self.workers.first().map(|worker| worker.id)
+        self.all.first().map(|worker| worker.id)
     }
 
     /// Whether it listens.
     pub fn leader_listens(&self) -> bool {
-        self.workers.first().is_some_and(|worker| worker.ready)
+        self.all.first().is_some_and(|worker| worker.ready)
     }
 
     /// Whether a worker is one of these.
     pub fn knows(&self, id: WorkerId) -> bool {
-        self.workers.iter().any(|worker| worker.id == id)
+        self.all.iter().any(|worker| worker.id == id)
     }
 
     /// A worker listens.
     pub fn is_ready(&mut self, id: WorkerId) {
-        self.workers.iter_mut().filter(|worker| worker.id == id).for_each(|worker| worker.ready = true);
+        self.all.iter_mut().filter(|worker| worker.id == id).for_each(|worker| worker.ready = true);
     }
 
     /// A worker has an engine.
     pub fn has_opened(&mut self, id: WorkerId) {
-        self.workers.iter_mut().filter(|worker| worker.id == id).for_each(|worker| worker.opened = true);
+        self.all.iter_mut().filter(|worker| worker.id == id).for_each(|worker| worker.opened = true);
     }
 
     /// Those with an engine, if the leader has one.
     pub fn with_engine(&self) -> Vec<WorkerId> {
-        let opened = self.workers.iter().filter(|worker| worker.opened && self.engine.is_some());
+        let opened = self.all.iter().filter(|worker| worker.opened && self.engine.is_some());
         opened.map(|worker| worker.id).collect()
     }
 
@@ -103,7 +103,7 @@ impl Workers {
 
     /// A worker is of no more use.
     pub fn dismiss(&mut self, id: WorkerId) {
-        self.workers.retain(|worker| worker.id != id);
+        self.all.retain(|worker| worker.id != id);
     }
 }
 
