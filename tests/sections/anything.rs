@@ -1,0 +1,185 @@
+//! Messages in any order.
+
+use super::{Browser, engine, entries, model};
+use noisette::engine::Kind;
+use noisette::rng::Rng;
+use noisette::tensor::Shape;
+use noisette::web::app::Message;
+use noisette::web::controls::{CONTROLS, of};
+use noisette::web::job::{CheckNews, News, Tensor, Ticket};
+use noisette::web::machine::Badge;
+use noisette::web::messages::FromWorker;
+use noisette::web::pool::workers::WorkerId;
+use noisette::web::settings::Class;
+
+/// What must hold whatever happens.
+fn is_sound(browser: &Browser) {
+    let (app, cx) = (&browser.app, &browser.app.common);
+    let (settings, limits) = (&cx.settings, cx.limits());
+    // Until the model is known a link may say anything.
+    let known = cx.model.is_none() || (settings.t <= limits.timesteps && settings.sampling.steps <= limits.timesteps);
+    assert!(known && settings.sampling.steps > 0, "t = {}, {} steps", settings.t, settings.sampling.steps);
+    assert!((1..=16).contains(&settings.count) && (0.0..=5.0).contains(&settings.sampling.guidance));
+    assert!(cx.model.is_none() || !matches!(settings.class, Class::One(class) if class >= limits.classes));
+    assert!(!cx.status.failed || cx.status.text.starts_with("Error: "), "{:?}", cx.status);
+    let active = app.generate.run.as_ref().is_some_and(|run| run.active());
+    assert_eq!(cx.running, active);
+    assert_eq!(cx.loading, app.machine.download.is_some());
+    if let Some(model) = &cx.model {
+        assert_eq!((cx.shape, settings.model.as_str()), (model.shape(), model.entry.name.as_str()));
+        assert!(app.generate.algorithm.len() == 6 && app.generate.grid.is_some() && app.noise.shown.is_some());
+        assert_eq!(app.noise.x_t.len(), cx.shape.len());
+    }
+    if let Some(run) = &app.generate.run {
+        assert!(run.step <= run.steps() && !run.record.is_empty());
+        assert!(!active || cx.has_weights);
+    }
+    if let Some(film) = &app.generate.film {
+        assert!(!active && film.at <= film.last && film.of < film.images.len() && film.tile() < 11);
+    }
+    assert!((0.0..=1.0).contains(&app.generate.progress), "{}", app.generate.progress);
+    if cx.pool.opened() {
+        assert!(matches!(app.machine.badge, Badge::Ready(_)), "{:?}", app.machine.badge);
+    }
+    let most = cx.settings.count.max(16) + 2;
+    assert!(browser.workers.len() <= most, "{} workers", browser.workers.len());
+}
+
+/// Something that a visitor, the network or a worker may say at any time.
+fn anything(rng: &mut Rng, browser: &Browser) -> Message {
+    let pick = |rng: &mut Rng, from: &[&str]| from[rng.below(from.len())].to_owned();
+    let names = ["digits", "fashion", "emoji", "none-such"];
+    let worker = || {
+        let known: Vec<WorkerId> = browser.workers.keys().copied().chain([0, 1, 77]).collect();
+        move |rng: &mut Rng| known[rng.below(known.len())]
+    };
+    let ticket = |rng: &mut Rng| {
+        let known = [
+            browser.app.noise.asked,
+            browser.walks().first().map(|walk| walk.1),
+            browser.app.check.ticket,
+            Some(rng.below(200) as Ticket),
+        ];
+        known[rng.below(known.len())].unwrap_or(3)
+    };
+    let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
+    match rng.below(26) {
+        0 => {
+            let hash = pick(
+                rng,
+                &[
+                    "#t=5000",
+                    "#model=emoji&t=3",
+                    "#steps=0",
+                    "#model=none-such",
+                    "#count=2&class=9&seed=7",
+                    "#engine=gpu",
+                    "%%%",
+                    "#picture=9&noise=4",
+                ],
+            );
+            Message::Address(hash, [None, Some(rng.below(64) as u32)][rng.below(2)])
+        }
+        1..=4 => {
+            let controls: Vec<_> = CONTROLS.iter().filter_map(|control| control.id).collect();
+            let id = controls[rng.below(controls.len())];
+            let text = pick(
+                rng,
+                &[
+                    "0", "1", "3", "15", "", "-1", "1e9", "NaN", "none", "each", "ddpm", "ipndm", "gpu", "auto", "cpu",
+                    "true", "model",
+                ],
+            );
+            Message::Control(id, text)
+        }
+        5 => Message::Control("model", pick(rng, &names)),
+        6 | 7 => Message::Generate(Ok(rng.u32())),
+        8 => Message::Dice(Err("none".to_owned())),
+        9 => Message::Stop,
+        10 => Message::Retry,
+        11 => Message::Copied(rng.below(2) == 0),
+        12 => Message::Scrub(rng.below(40)),
+        13 => Message::FilmOf(
+            rng.below(3).min(browser.app.generate.film.as_ref().map_or(1, |film| film.images.len()) - 1),
+        ),
+        14 => Message::StartCheck("a browser".to_owned()),
+        15 => Message::EndCheck,
+        16 => {
+            let shape = [browser.app.common.shape, Shape::new(1, 5, 7, 1)][rng.below(2)];
+            let picture = [Ok(vec![0.5; shape.len()]), Err("it is cut off".to_owned())][rng.below(2)].clone();
+            Message::Own(rng.below(3) as u32, "a.png".to_owned(), shape, picture)
+        }
+        17 => Message::List([Ok(entries()), Err("no list".to_owned())][rng.below(2)].clone()),
+        18 => {
+            let name = ["digits", "fashion", "emoji"][rng.below(3)];
+            let mut described = model(name);
+            if rng.below(4) == 0 {
+                described.samples = Err("no samples".to_owned());
+            }
+            Message::Described(
+                name.to_owned(),
+                [Ok(Box::new(described)), Err("offline".to_owned())][rng.below(2)].clone(),
+            )
+        }
+        19 => Message::Arriving(pick(rng, &names), 5.0, Some(10.0)),
+        20 => {
+            Message::Weights(pick(rng, &names), [Ok(4.5e6), Ok(4.5e6), Err("offline".to_owned())][rng.below(3)].clone())
+        }
+        21 => Message::WorkerGone(worker()(rng), message(rng)),
+        22 => Message::Worker(worker()(rng), FromWorker::Ready, Vec::new()),
+        23 => {
+            let said = [
+                FromWorker::Opened(engine([Kind::Cpu, Kind::Gpu][rng.below(2)])),
+                FromWorker::Refused { message: message(rng) },
+                FromWorker::Lost { message: message(rng) },
+            ];
+            Message::Worker(worker()(rng), said[rng.below(3)].clone(), Vec::new())
+        }
+        _ => {
+            let shape = browser.app.common.shape.with_n([1, 5, 10][rng.below(3)]);
+            let tensors = vec![Tensor::new("x", shape, vec![0.1; shape.len()])];
+            let news = [
+                News::Part { step: rng.below(9), done: rng.below(5), of: 5 },
+                News::Frame { step: 1 + rng.below(8), timestep: 7, milliseconds: 2.0 },
+                News::Predicted { milliseconds: 1.0 },
+                News::Done,
+                News::Failed { message: message(rng) },
+                News::Check(CheckNews::Begins { what: "opening".to_owned() }),
+            ];
+            let news = news[rng.below(news.len())].clone();
+            Message::Worker(worker()(rng), FromWorker::News { ticket: ticket(rng), news }, tensors)
+        }
+    }
+}
+
+#[test]
+fn two_thousand_messages_in_any_order_leave_a_state_that_is_sound() {
+    for seed in 0..4 {
+        let mut rng = Rng::new(seed);
+        let mut browser = if seed % 2 == 0 { Browser::open("#t=3", 3) } else { Browser::ready(3, Kind::Cpu) };
+        for _ in 0..500 {
+            let message = anything(&mut rng, &browser);
+            browser.tell(message);
+            is_sound(&browser);
+        }
+        // And the page is as good as new for who goes on: the list, a model, an engine.
+        browser.tell(Message::EndCheck);
+        for id in ["steps", "count", "noise", "seed", "eta", "guidance", "thumbs", "class", "sampler", "t"] {
+            let text = of(id).expect("a control").text(browser.settings());
+            browser.control(id, if text.is_empty() { "0" } else { &text });
+        }
+        browser.tell(Message::List(Ok(entries())));
+        let name = browser.wanted.last().expect("a model").name.clone();
+        browser.fetch(&name);
+        browser.control("engine", "cpu");
+        browser.start_all(Kind::Cpu);
+        browser.tell(Message::Stop);
+        browser.tell(Message::Generate(Ok(1)));
+        assert!(browser.status().starts_with("Generating"), "{}", browser.status());
+        let steps = browser.app.generate.run.as_ref().map_or(0, |run| run.steps());
+        (1..=steps).for_each(|step| browser.step(step));
+        browser.done();
+        assert!(browser.status().starts_with("Done:"), "{}", browser.status());
+        is_sound(&browser);
+    }
+}
