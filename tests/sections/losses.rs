@@ -53,8 +53,8 @@ fn when_one_of_several_workers_is_lost_the_others_do_its_share() {
     assert_eq!(note, "A worker stopped, so 2 go on without it. (out of memory)");
     let now = browser.walks();
     assert_eq!(now.iter().map(|walk| (walk.2, walk.3)).collect::<Vec<_>>(), [(1, 5), (1, 5)]);
-    // A frame under the old ticket is none.
-    browser.frame(walks[1].0, walks[1].1, 2, walks[1].3);
+    // Frames under the old ticket are none, from all that are left.
+    walks[..2].iter().for_each(|&(worker, ticket, _, images)| browser.frame(worker, ticket, 2, images));
     assert_eq!(browser.app.generate.run.as_ref().map(|run| run.step), Some(1));
     (2..=8).for_each(|step| browser.step(step));
     browser.done();
@@ -88,6 +88,7 @@ fn an_engine_that_cannot_be_had_leaves_the_one_that_works() {
     browser.tell(Message::Generate(Ok(1)));
     browser.step(1);
     let before: Vec<WorkerId> = browser.workers.keys().copied().collect();
+    let walks = browser.walks();
     browser.control("engine", "gpu");
     let asked = *browser.workers.keys().last().expect("a worker for it");
     browser.say(asked, FromWorker::Ready);
@@ -96,6 +97,9 @@ fn an_engine_that_cannot_be_had_leaves_the_one_that_works() {
     assert_eq!(browser.settings().engine, Choice::Cpu);
     assert_eq!(browser.workers.keys().copied().collect::<Vec<_>>(), before);
     assert_eq!(browser.walks().iter().map(|walk| walk.2).collect::<Vec<_>>(), [1, 1], "the run goes on, too");
+    // What was on its way from before would be taken for a step of its own.
+    walks.iter().for_each(|&(worker, ticket, _, images)| browser.frame(worker, ticket, 2, images));
+    assert_eq!(browser.app.generate.run.as_ref().map(|run| run.step), Some(1));
 }
 
 #[test]

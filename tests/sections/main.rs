@@ -117,6 +117,11 @@ impl Browser {
         self.tell(Message::Worker(worker, said, Vec::new()));
     }
 
+    /// The worker that was started last.
+    fn last_worker(&self) -> WorkerId {
+        *self.workers.keys().last().expect("a worker that runs")
+    }
+
     fn control(&mut self, id: &'static str, text: &str) {
         self.tell(Message::Control(id, text.to_owned()));
     }

@@ -41,6 +41,11 @@ fn of_two_models_the_later_wish_counts_and_one_that_fails_leaves_the_present_one
     assert_eq!((browser.status(), browser.settings().model.as_str()), ("Error: no route.", "digits"));
     assert_eq!(browser.app.machine.missing, Some(Missing::Model("fashion".to_owned())));
     assert!(browser.app.common.can_generate());
+    browser.control("model", "emoji");
+    assert_eq!(browser.app.machine.missing, None, "another one is wanted");
+    browser.tell(Message::Weights("emoji".to_owned(), Err("no route".to_owned())));
+    browser.control("model", "fashion");
+    browser.tell(Message::Weights("fashion".to_owned(), Err("no route".to_owned())));
     browser.tell(Message::Retry);
     browser.fetch("fashion");
     assert_eq!(browser.settings().model, "fashion");

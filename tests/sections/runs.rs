@@ -2,6 +2,7 @@
 
 use super::Browser;
 use noisette::engine::Kind;
+use noisette::selftest::OpReport;
 use noisette::tensor::Shape;
 use noisette::web::app::Message;
 use noisette::web::generate::Line;
@@ -36,6 +37,10 @@ fn a_run_goes_from_noise_to_a_film() {
     assert_eq!(browser.grid(), noise);
     browser.tell(Message::Generate(Ok(3_000_005)));
     assert_eq!(browser.settings().seed, 5, "another one, short enough to be read aloud");
+    browser.tell(Message::Stop);
+    browser.control("lock", "true");
+    browser.tell(Message::Generate(Ok(77)));
+    assert_eq!(browser.settings().seed, 5, "the seed is kept");
 }
 
 #[test]
@@ -106,38 +111,45 @@ fn the_slider_is_answered_and_late_answers_are_known_for_what_they_are() {
     assert_ne!(browser.app.noise.loss, Some(Loss::Of(0.0)));
 }
 
-#[test]
-fn a_check_takes_the_engines_in_turn_and_judges() {
+/// A page whose check found one engine, with these ops right or wrong, and no other.
+fn checked(ops: &[(&str, bool)]) -> Browser {
     let mut browser = Browser::ready(1, Kind::Cpu);
     browser.tell(Message::StartCheck("a browser".to_owned()));
-    for adapter in [Some("AVX2"), None] {
-        let worker = *browser.workers.keys().last().expect("a worker of its own");
-        browser.say(worker, FromWorker::Ready);
-        let ticket = browser.app.check.ticket.expect("a job");
-        let Some(adapter) = adapter else {
-            let message = "there is no adapter".to_owned();
-            browser.say(worker, FromWorker::News { ticket, news: News::Failed { message } });
-            continue;
-        };
-        let op = |name: &str, passed| noisette::selftest::OpReport {
-            name: name.to_owned(),
-            results: 1,
-            worst_error: Some(0.0),
-            passed,
-        };
-        for news in [
-            CheckNews::Opened { adapter: adapter.to_owned(), software: false },
-            CheckNews::Begins { what: "comparing".to_owned() },
-            CheckNews::Ops { ops: vec![op("add", true), op("mul", false)], milliseconds: 3.0 },
-            CheckNews::Memory(1e6),
-        ] {
-            browser.say(worker, FromWorker::News { ticket, news: News::Check(news) });
-        }
-        browser.say(worker, FromWorker::News { ticket, news: News::Done });
-        assert!(!browser.workers.contains_key(&worker), "each has a worker of its own");
+    let worker = browser.last_worker();
+    browser.say(worker, FromWorker::Ready);
+    let ticket = browser.app.check.ticket.expect("a job");
+    let ops = ops.iter().map(|&(name, passed)| OpReport {
+        name: name.to_owned(),
+        results: 1,
+        worst_error: Some(0.0),
+        passed,
+    });
+    for news in [
+        CheckNews::Opened { adapter: "AVX2".to_owned(), software: false },
+        CheckNews::Begins { what: "comparing".to_owned() },
+        CheckNews::Ops { ops: ops.collect(), milliseconds: 3.0 },
+        CheckNews::Memory(1e6),
+    ] {
+        browser.say(worker, FromWorker::News { ticket, news: News::Check(news) });
     }
-    assert_eq!(browser.app.check.status, "Error: not all is right: mul on CPU.");
-    assert!(browser.app.check.failed && browser.app.check.json.contains("\"passed\": false"));
+    browser.say(worker, FromWorker::News { ticket, news: News::Done });
+    assert!(!browser.workers.contains_key(&worker), "each has a worker of its own");
+    let worker = browser.last_worker();
+    browser.say(worker, FromWorker::Ready);
+    let ticket = browser.app.check.ticket.expect("a job");
+    let message = "there is no adapter".to_owned();
+    browser.say(worker, FromWorker::News { ticket, news: News::Failed { message } });
     assert_eq!(browser.workers.len(), 1, "the leader");
     assert_eq!(browser.status(), "Ready.", "the page's own line tells of pictures");
+    browser
+}
+
+#[test]
+fn a_check_takes_the_engines_in_turn_and_judges() {
+    let wrong = checked(&[("add", true), ("mul", false)]).app.check;
+    assert_eq!(wrong.status, "Error: not all is right: mul on CPU.");
+    assert!(wrong.failed && wrong.json.contains("\"passed\": false,\n  \"tolerance\""), "{}", wrong.json);
+    let right = checked(&[("add", true), ("mul", true)]).app.check;
+    assert_eq!(right.status, "Done: everything that was checked is right.");
+    assert!(!right.failed && right.json.contains("\"passed\": true,\n  \"tolerance\""), "{}", right.json);
 }

@@ -8,6 +8,7 @@ use noisette::web::app::{Described, Effect, Message};
 use noisette::web::controls::{CONTROLS, of};
 use noisette::web::job::Job;
 use noisette::web::messages::ToWorker;
+use noisette::web::settings::Class;
 
 #[test]
 fn every_control_takes_what_it_says_and_says_what_it_took() {
@@ -64,6 +65,10 @@ fn a_number_that_means_nothing_is_named_and_generate_leads_to_it() {
     assert!(browser.status().starts_with("Error: Count"), "the other one is still wrong");
     browser.control("count", "3");
     assert_eq!(browser.status(), "Ready.");
+    // What no control offers for this model is refused as well.
+    browser.control("class", "15");
+    assert_eq!(browser.status(), "Error: a class of this model is 0 to 9, not 15.");
+    assert_eq!(browser.settings().class, Class::Each);
 }
 
 /// The walk that a page asks for which was opened at this address.
