@@ -190,8 +190,8 @@ fn what_cannot_be_distilled_leaves_no_folder() {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_distillation_goes_on_where_it_was() {
-    use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
+    use super::runs::{interrupt, under_way};
+    use std::process::Command;
     let folder = Folder::new();
     let (data, model) = (folder.data(40), teacher(&folder, "v", json!({}), of_v()));
     let out = folder.path("run");
@@ -202,21 +202,10 @@ fn an_interrupted_distillation_goes_on_where_it_was() {
              --batch 2"
         )
     };
-    let child = Command::new(env!("CARGO_BIN_EXE_noisette"))
-        .args(arguments(&out).split_whitespace())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while fs::read_to_string(out.join("metrics.jsonl")).map_or(0, |text| text.lines().count()) < 2 {
-        assert!(Instant::now() < deadline, "the run does not get going");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupted.expect("kill runs").success());
-    let end = child.wait_with_output().expect("it ends");
-    let text = String::from_utf8(end.stderr).expect("text");
-    assert_eq!(end.status.code(), Some(130), "{text}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_noisette"));
+    let child = under_way(command.args(arguments(&out).split_whitespace()), &out);
+    let (text, status) = interrupt(child, "-INT");
+    assert_eq!(status, Some(130), "{text}");
     let on = format!("distill --data {data} --out {} --engine cpu --resume", out.display());
     assert!(text.contains(&format!("to go on: noisette {on}")), "{text}");
     let step = config(&out, "training.json")["step"].as_u64().expect("a step");

@@ -5,6 +5,7 @@ use crate::support::golden::{self, relative};
 use noisette::checkpoint;
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -129,22 +130,30 @@ fn going_back_forgets_what_came_after() {
 
 /// A run without end of the class-conditional network, which has taken ten steps.
 fn endless_run(folder: &Folder, data: &str) -> Child {
-    let out = folder.path("run");
-    let config = golden::dir("grey").join("config.json");
-    let child = Command::new(env!("CARGO_BIN_EXE_noisette"))
-        .args(["train", "--engine", "cpu", "--batch", "2", "--steps", "100000000", "--data", data, "--out"])
-        .arg(&out)
-        .arg("--config")
-        .arg(config)
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let (out, config) = (folder.path("run"), golden::dir("grey").join("config.json"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_noisette"));
+    command.args(["train", "--engine", "cpu", "--batch", "2", "--steps", "100000000", "--data", data, "--out"]);
+    under_way(command.arg(&out).arg("--config").arg(config), &out)
+}
+
+/// A run that this command begins in a folder, once it has taken ten steps.
+pub(super) fn under_way(command: &mut Command, out: &Path) -> Child {
+    let child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
     let deadline = Instant::now() + Duration::from_secs(60);
     while fs::read_to_string(out.join("metrics.jsonl")).map_or(0, |text| text.lines().count()) < 2 {
         assert!(Instant::now() < deadline, "the run does not get going");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(5));
     }
     child
+}
+
+/// Interrupts a run; what it says, and its status, at its end.
+#[cfg(unix)]
+pub(super) fn interrupt(child: Child, signal: &str) -> (String, Option<i32>) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    let end = child.wait_with_output().expect("it ends");
+    (String::from_utf8(end.stderr).expect("text"), end.status.code())
 }
 
 /// While a run goes on its folder is a model for everybody, and nobody else's run; killed, it leaves no trace of that.
@@ -186,11 +195,8 @@ fn an_interrupted_run_is_saved() {
     let out = folder.path("run");
     let child = endless_run(&folder, &data);
     // Whoever stops a service, or a machine, says TERM; Ctrl-C says INT, which goes the same way.
-    let interrupted = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-    assert!(interrupted.expect("kill runs").success());
-    let end = child.wait_with_output().expect("it ends");
-    let text = String::from_utf8(end.stderr).expect("text");
-    assert_eq!(end.status.code(), Some(130), "as shells expect of what was interrupted\n{text}");
+    let (text, status) = interrupt(child, "-TERM");
+    assert_eq!(status, Some(130), "as shells expect of what was interrupted\n{text}");
     let on = format!("to go on: noisette train --data {data} --out {} --engine cpu --resume", out.display());
     assert!(text.contains(&on), "{on:?} is not in {text}");
     assert_eq!(files(&out), RUN_FILES);

@@ -1,5 +1,6 @@
 //! The six lines that say what a run does: each is what runs, and no symbol in it is left unexplained.
 
+use super::eight_steps;
 use noisette::diffusion::walk::lines::{Shown, lines};
 use noisette::diffusion::{Convention, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing, Variance};
 
@@ -10,15 +11,7 @@ fn shown(config: &SamplerConfig, guided: Option<f64>, class: bool) -> [String; 6
 
 #[test]
 fn the_text_is_what_runs() {
-    let few = SamplerConfig {
-        kind: SamplerKind::Ddim,
-        steps: 8,
-        spacing: Spacing::Trailing,
-        convention: Convention::Paper,
-        prediction: Prediction::VPrediction,
-        clip: None,
-        ..SamplerConfig::default()
-    };
+    let few = eight_steps();
     let text = shown(&few, None, true);
     assert_eq!(text[0], "x_{1000} ~ N(0, I)");
     assert_eq!(text[1], "for t = 1000, 875, 750, …, 125, s the next one, at last 0:");

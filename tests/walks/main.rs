@@ -5,8 +5,8 @@
 //! the variance of x there, and θ(ᾱ) = atan2(√(1−ᾱ), s·√ᾱ).
 #![cfg(not(target_arch = "wasm32"))]
 
-use noisette::diffusion::SamplerKind;
 use noisette::diffusion::walk::Rule;
+use noisette::diffusion::{Convention, Prediction, SamplerConfig, SamplerKind, Spacing};
 
 mod device;
 mod editing;
@@ -21,4 +21,17 @@ mod words;
 /// The rules of all samplers.
 fn rules() -> Vec<&'static Rule> {
     SamplerKind::ALL.iter().map(|&kind| Rule::of(kind)).collect()
+}
+
+/// Eight steps of DDIM for a model of v, as the page takes them.
+fn eight_steps() -> SamplerConfig {
+    SamplerConfig {
+        kind: SamplerKind::Ddim,
+        steps: 8,
+        spacing: Spacing::Trailing,
+        convention: Convention::Paper,
+        prediction: Prediction::VPrediction,
+        clip: None,
+        ..SamplerConfig::default()
+    }
 }

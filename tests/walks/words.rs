@@ -1,11 +1,12 @@
 //! What a sampler says of itself.
 
+use super::eight_steps;
 use super::gaussian::schedules;
 use noisette::diffusion::walk::inversion::{self, Asked};
 use noisette::diffusion::walk::lines::{Shown, lines, lines_of};
 use noisette::diffusion::walk::repaint::{self, Resampling};
 use noisette::diffusion::walk::{DDIM, DDPM, IPNDM, Rule};
-use noisette::diffusion::{Convention, Prediction, SamplerConfig, SamplerKind, Spacing};
+use noisette::diffusion::{Convention, Prediction, SamplerConfig, SamplerKind};
 use std::collections::BTreeSet;
 
 #[test]
@@ -65,15 +66,7 @@ fn every_walk_has_its_lines() {
 #[test]
 fn the_lines_are_what_runs() {
     let [schedule, _] = schedules();
-    let sampler = &SamplerConfig {
-        kind: SamplerKind::Ddim,
-        steps: 8,
-        spacing: Spacing::Trailing,
-        convention: Convention::Paper,
-        prediction: Prediction::VPrediction,
-        clip: None,
-        ..SamplerConfig::default()
-    };
+    let sampler = &eight_steps();
     let shown = Shown { sampler, schedule: &schedule, guided: None, class: false };
     let [ipndm, ddim] = [&IPNDM, &DDIM].map(|rule| lines_of(rule, &shown));
     assert_eq!(ddim, lines(&shown));

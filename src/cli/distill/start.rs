@@ -1,11 +1,10 @@
 //! What a distillation begins with: a model and a plan, or the run as it was saved.
 
-use super::super::run::{Given, Lock, RunFolder, place, recipe_file, steps};
+use super::super::run::{Given, Lock, RunFolder, check_data, place, recipe_file, steps};
 use super::super::{Failure, dataset, weights};
 use super::Args;
 use crate::checkpoint::Checkpoint;
 use crate::data::{Dataset, Split};
-use crate::train::saved::RUN_FILE;
 use crate::train::{Distillation, Progress, Recipe, TrainOptions};
 use serde_json::Value;
 
@@ -31,29 +30,12 @@ pub struct Start {
 impl Start {
     /// Reads and checks all that the arguments name.
     pub fn new(args: &Args) -> Result<Self, Failure> {
-        // Whoever resumes reads what another process might be about to replace.
-        let lock = match args.resume && args.out.join(RUN_FILE).exists() {
-            true => Some(Lock::take(&args.out)?),
-            false => None,
-        };
+        let lock = Lock::of_resumed(args.resume, &args.out)?;
         let (checkpoint, recipe, plan, mut progress, teacher) = if args.resume { resumed(args)? } else { begun(args)? };
         // The teacher's null class is nobody's label, wherever it is.
         let data = dataset::load_data(&args.data, &plan.teacher(&checkpoint.config, 0), Split::Train)?;
-        let found = data.fingerprint();
-        if let Some(expected) = progress.data.as_ref().filter(|expected| **expected != found) {
-            let dir = args.data.display();
-            return Err(format!("{dir} is not what the run began with: expected {expected}, found {found}").into());
-        }
-        progress.data = Some(found);
-        let lock = match lock {
-            Some(lock) => lock,
-            // Last of all, since it makes the folder; another run may have begun there meanwhile.
-            None => {
-                let lock = Lock::take(&args.out)?;
-                place::refuse_a_model(&args.out)?;
-                lock
-            }
-        };
+        check_data(&mut progress, &data, &args.data)?;
+        let lock = Lock::or_take(lock, &args.out)?;
         let folder = RunFolder { dir: args.out.clone(), checkpoint, recipe, lock };
         Ok(Self { folder, plan, progress, data, teacher })
     }
@@ -171,18 +153,14 @@ fn settings(args: &Args) -> Result<Given, Failure> {
             return Err(format!("--set {key}: it follows from --images and the halvings").into());
         }
     }
-    if let Some(lr) = args.lr.filter(|lr| !lr.is_finite()) {
-        return Err(format!("--lr is {lr}, expected a number above 0").into());
-    }
-    for (key, value) in
-        [("lr", args.lr.map(Value::from)), ("batch", args.batch.map(Value::from)), ("seed", args.seed.map(Value::from))]
-    {
-        let Some(value) = value else { continue };
-        if let Some(other) = recipe_file::other_than(&assigned, key, &value) {
-            return Err(format!("--{key} is {value}, but --set {key} is {other}: expected one of them").into());
-        }
-        assigned.push((key.to_owned(), value));
-    }
+    recipe_file::flags(
+        &mut assigned,
+        [
+            ("lr", "lr", args.lr.map(recipe_file::finite("lr")).transpose()?),
+            ("batch", "batch", args.batch.map(Value::from)),
+            ("seed", "seed", args.seed.map(Value::from)),
+        ],
+    )?;
     recipe_file::set(&mut given.settings, assigned)?;
     Ok(given)
 }

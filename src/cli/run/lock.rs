@@ -1,6 +1,8 @@
 //! One process at a time on a run's folder.
 
 use super::super::Failure;
+use super::place::refuse_a_model;
+use crate::train::saved::RUN_FILE;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
 
@@ -31,6 +33,23 @@ impl Lock {
             Err(TryLockError::Error(error)) => {
                 say!("{place} cannot be locked ({error}): see to it that no other process trains there");
                 Ok(Self { file: None })
+            }
+        }
+    }
+
+    /// Takes the folder of a run that goes on, before it is read: another process might be about to replace what is there.
+    pub fn of_resumed(resume: bool, dir: &Path) -> Result<Option<Self>, Failure> {
+        if resume && dir.join(RUN_FILE).exists() { Self::take(dir).map(Some) } else { Ok(None) }
+    }
+
+    /// That lock, or a new run's: taken last of all, since it makes the folder. Another run may have begun there meanwhile.
+    pub fn or_take(lock: Option<Self>, dir: &Path) -> Result<Self, Failure> {
+        match lock {
+            Some(lock) => Ok(lock),
+            None => {
+                let lock = Self::take(dir)?;
+                refuse_a_model(dir)?;
+                Ok(lock)
             }
         }
     }

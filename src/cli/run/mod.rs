@@ -17,8 +17,10 @@ pub use learner::Learner;
 pub use lock::Lock;
 pub use run_folder::RunFolder;
 
-use super::counted;
+use super::{Failure, counted};
+use crate::data::Dataset;
 use crate::engine::{Choice, Engine};
+use crate::train::Progress;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,6 +48,17 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// The data of a run stay what they were.
+pub fn check_data(progress: &mut Progress, data: &Dataset, dir: &Path) -> Result<(), Failure> {
+    let found = data.fingerprint();
+    if let Some(expected) = progress.data.as_ref().filter(|expected| **expected != found) {
+        let dir = dir.display();
+        return Err(format!("{dir} is not what the run was trained on: expected {expected}, found {found}").into());
+    }
+    progress.data = Some(found);
+    Ok(())
 }
 
 /// A number of steps in words.

@@ -70,8 +70,31 @@ pub fn assignments(texts: &[String]) -> Result<Vec<(String, Value)>, Failure> {
     Ok(assigned)
 }
 
+/// Adds what has a flag of its own, as (flag, key, value). Nobody is to say one thing by a flag and another by --set.
+pub fn flags<const N: usize>(
+    assigned: &mut Vec<(String, Value)>,
+    flags: [(&str, &str, Option<Value>); N],
+) -> Result<(), Failure> {
+    for (flag, key, value) in flags {
+        let Some(value) = value else { continue };
+        if let Some(other) = other_than(assigned, key, &value) {
+            return Err(format!("--{flag} is {value}, but --set {key} is {other}: expected one of them").into());
+        }
+        assigned.push((key.to_owned(), value));
+    }
+    Ok(())
+}
+
+/// A flag's number as a value, unless it is none that a recipe could hold.
+pub fn finite(flag: &str) -> impl Fn(f64) -> Result<Value, Failure> {
+    move |number| match number.is_finite() {
+        true => Ok(Value::from(number)),
+        false => Err(format!("--{flag} is {number}, expected a number above 0").into()),
+    }
+}
+
 /// The value that a setting has among others, if that is not this one.
-pub fn other_than<'a>(assigned: &'a [(String, Value)], key: &str, value: &Value) -> Option<&'a Value> {
+fn other_than<'a>(assigned: &'a [(String, Value)], key: &str, value: &Value) -> Option<&'a Value> {
     // 1e-3 is 0.001, and a size is that of both sides.
     let same = |other: &Value| match (other.as_u64(), value.as_u64()) {
         (Some(other), Some(value)) => other == value,

@@ -1,13 +1,12 @@
 //! What a run begins with: a recipe and weights of its own, those of another folder, or the run as it was saved.
 
-use super::super::run::{Given, Lock, RunFolder, place, recipe_file, steps};
+use super::super::run::{Given, Lock, RunFolder, check_data, place, recipe_file, steps};
 use super::super::{Failure, dataset, label_names, weights};
 use super::Args;
 use super::labels;
 use crate::checkpoint::{Checkpoint, Suggested};
 use crate::data::{self, Dataset, Split};
 use crate::model::config::UnetConfig;
-use crate::train::saved::RUN_FILE;
 use crate::train::{Progress, Recipe};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
@@ -29,21 +28,12 @@ impl Start {
     /// Reads and checks all that the arguments name.
     pub fn new(args: &Args) -> Result<Self, Failure> {
         let given = settings(args)?;
-        // Whoever resumes reads what another process might be about to replace.
-        let lock = match args.resume && args.out.join(RUN_FILE).exists() {
-            true => Some(Lock::take(&args.out)?),
-            false => None,
-        };
+        let lock = Lock::of_resumed(args.resume, &args.out)?;
         let (mut checkpoint, mut recipe, mut progress, source) =
             if args.resume { resumed(args, &given)? } else { begun(args, &given)? };
         check_unfinished(&args.out, progress.step, recipe.options.steps)?;
         let data = dataset::load_data(&args.data, &checkpoint.config, Split::Train)?;
-        let found = data.fingerprint();
-        if let Some(expected) = progress.data.as_ref().filter(|expected| **expected != found) {
-            let dir = args.data.display();
-            return Err(format!("{dir} is not what the run was trained on: expected {expected}, found {found}").into());
-        }
-        progress.data = Some(found);
+        check_data(&mut progress, &data, &args.data)?;
         if let Err(error) = dataset::check_test_half(&args.data, &checkpoint.config) {
             say!("evaluate will not be able to measure this model with these data: {error}");
         }
@@ -51,15 +41,7 @@ impl Start {
             recipe.net.class_names = labels::names(&recipe.net, from, &args.data, &data)?;
             checkpoint.config.class_names = recipe.net.class_names.clone();
         }
-        let lock = match lock {
-            Some(lock) => lock,
-            // Last of all, since it makes the folder; another run may have begun there meanwhile.
-            None => {
-                let lock = Lock::take(&args.out)?;
-                place::refuse_a_model(&args.out)?;
-                lock
-            }
-        };
+        let lock = Lock::or_take(lock, &args.out)?;
         let folder = RunFolder { dir: args.out.clone(), checkpoint, recipe, lock };
         Ok(Self { folder, progress, data, source })
     }
@@ -187,22 +169,16 @@ fn settings(args: &Args) -> Result<Given, Failure> {
         object.insert("net".to_owned(), table.into());
     }
     let mut assigned = recipe_file::assignments(&args.set)?;
-    if let Some(lr) = args.lr.filter(|lr| !lr.is_finite()) {
-        return Err(format!("--lr is {lr}, expected a number above 0").into());
-    }
-    for (flag, key, value) in [
-        ("lr", "lr", args.lr.map(Value::from)),
-        ("batch", "batch", args.batch.map(Value::from)),
-        ("steps", "steps", args.steps.map(Value::from)),
-        ("seed", "seed", args.seed.map(Value::from)),
-        ("size", "net.sample_size", args.size.map(Value::from)),
-    ] {
-        let Some(value) = value else { continue };
-        if let Some(other) = recipe_file::other_than(&assigned, key, &value) {
-            return Err(format!("--{flag} is {value}, but --set {key} is {other}: expected one of them").into());
-        }
-        assigned.push((key.to_owned(), value));
-    }
+    recipe_file::flags(
+        &mut assigned,
+        [
+            ("lr", "lr", args.lr.map(recipe_file::finite("lr")).transpose()?),
+            ("batch", "batch", args.batch.map(Value::from)),
+            ("steps", "steps", args.steps.map(Value::from)),
+            ("seed", "seed", args.seed.map(Value::from)),
+            ("size", "net.sample_size", args.size.map(Value::from)),
+        ],
+    )?;
     recipe_file::set(object, assigned)?;
     Ok(given)
 }
