@@ -5,8 +5,10 @@ use noisette::engine::gpu::KERNELS;
 use noisette::engine::{Choice, Engine, Program};
 use noisette::graph::Graph;
 use noisette::model::config::UnetConfig;
-use noisette::selftest::{Benchmark, check_ops};
+use noisette::model::step::Objective;
+use noisette::selftest::{Benchmark, Work, check_ops, least_step};
 use noisette::tensor::Shape;
+use noisette::train::optimizer::training_step;
 use pollster::block_on;
 use std::collections::BTreeSet;
 
@@ -46,17 +48,42 @@ fn kernels_for_large_work_run_on_small_work_when_asked_for() {
 }
 
 #[test]
-fn predictions_are_timed_and_compared() {
-    let config = UnetConfig { block_out_channels: vec![8, 8, 8], ..UnetConfig::digits() };
-    let (benchmark, clock) = (Benchmark::new(config), std::time::Instant::now());
+fn predictions_and_training_steps_are_timed_and_compared() {
+    let clock = std::time::Instant::now();
     let now = || clock.elapsed().as_secs_f64() * 1e3;
-    for choice in [Choice::Cpu, Choice::Gpu] {
-        let engine = block_on(Engine::open(choice)).expect("the tests need an adapter, such as lavapipe");
-        let timing = block_on(benchmark.time(&engine, 2, 20.0, now)).expect("it runs");
-        assert!(timing.batch == 2 && timing.ms > 0.0 && timing.runs >= 1, "{timing:?}");
-        assert!(timing.passed && timing.worst_error.is_some_and(|error| error < 1e-4), "{timing:?}");
+    for work in [Work::Predict, Work::Train] {
+        let config = UnetConfig { block_out_channels: vec![8, 8, 8], ..UnetConfig::digits() };
+        let benchmark = Benchmark::new(config, work);
+        for choice in [Choice::Cpu, Choice::Gpu] {
+            let engine = block_on(Engine::open(choice)).expect("the tests need an adapter, such as lavapipe");
+            let timing = block_on(benchmark.time(&engine, 2, 20.0, now)).expect("it runs");
+            assert!(timing.work == work && timing.batch == 2 && timing.ms > 0.0 && timing.runs >= 1, "{timing:?}");
+            assert!(timing.passed && timing.worst_error.is_some_and(|error| error < 1e-4), "{timing:?}");
+        }
+        let engine = block_on(Engine::open(Choice::Cpu)).expect("there is always a CPU");
+        let slow = block_on(benchmark.time(&engine, 1, 0.0, now)).expect("it runs");
+        assert_eq!(slow.runs, 1, "where there is no time, the first run is all");
     }
+}
+
+#[test]
+fn the_digits_training_step_of_sixteen_is_right() {
     let engine = block_on(Engine::open(Choice::Cpu)).expect("there is always a CPU");
-    let slow = block_on(benchmark.time(&engine, 1, 0.0, now)).expect("it runs");
-    assert_eq!(slow.runs, 1, "where there is no time, the first run is all");
+    let benchmark = Benchmark::new(UnetConfig::digits(), Work::Train);
+    let timing = block_on(benchmark.time(&engine, 16, 0.0, || 0.0)).expect("it runs");
+    assert!(timing.passed && timing.worst_error.is_some_and(|error| error < 1e-4), "{timing:?}");
+}
+
+#[test]
+fn what_a_training_step_takes_at_least_is_no_more_than_it_takes() {
+    let engine = block_on(Engine::open(Choice::Cpu)).expect("there is always a CPU");
+    let config = UnetConfig::digits();
+    let (milliseconds, bytes) = least_step(&config, 16, 2.0);
+    assert!((2.5..=3.0).contains(&(milliseconds / 32.0)), "{milliseconds} ms");
+    let step = training_step(&config, config.image_shape().with_n(16), Objective::default());
+    let live = engine.compile(&step).expect("there is memory").cost().live_bytes as f64;
+    assert!(bytes >= 0.1 * live && bytes <= live, "{bytes} of {live}");
+    // 35.7 million parameters, five values each.
+    let (_, original) = least_step(&UnetConfig::ddpm_cifar10(), 16, 1.0);
+    assert!((700e6..730e6).contains(&original), "{original}");
 }

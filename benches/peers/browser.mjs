@@ -4,6 +4,9 @@
 //     pip install torch diffusers onnx
 //     node benches/peers/browser.mjs [--dist dist] [--python python3] [--rounds 2] [--only cpu|gpu|start|ddpm]
 //
+// A training step of 16 images in wasm, one worker, is timed too, without a peer: onnxruntime-web cannot train, and jax-js loads the
+// net from ONNX, which is for predictions.
+//
 // The net is that of weights/digits, the page's first model. The peers are installed into target/peers, at the versions below,
 // unless that folder has them: remove it when they change. Weights are random; a net's speed does not depend on them.
 // Machines are noisy: contestants take turns, every figure is the median over the rounds, and only ratios within one run mean anything.
@@ -99,7 +102,7 @@ async function check(browser, url, net = "model") {
   return report;
 }
 
-const ours = (report, engine, batch) => report.times.find((time) => time.engine === engine && time.batch === batch)?.ms;
+const ours = (report, engine, batch, work = "predict") => report.times.find((time) => time.engine === engine && time.batch === batch && time.work === work)?.ms;
 
 /** A run on the page: seconds in all, and milliseconds of a step. */
 async function generate(browser, url, link, cores) {
@@ -151,6 +154,7 @@ async function onTheCpu(url) {
     const browser = await launch(false);
     const report = await check(browser, url);
     for (const batch of [1, 16]) add(`page ${batch}`, ours(report, "cpu", batch));
+    add("page train 16", ours(report, "cpu", 16, "train"));
     add("page grid 2", (await generate(browser, url, grid, 2)).ms);
     for (const threads of [1, 2]) {
       const result = await peer(browser, url, threads > 1, { runtime: "ort", device: "wasm", threads, batches: [1, 16], budget: 1500 });
@@ -175,8 +179,10 @@ async function onTheCpu(url) {
     ["a grid of 16, two workers", "onnxruntime-web, two threads", of("ort2 16"), of("page grid 2")],
     ["ε, batch 1", "jax-js", of("jax 1"), of("page 1")],
     ["ε, batch 16", "jax-js", of("jax 16"), of("page 16")],
+    ["a training step, batch 16, one worker", "none", undefined, of("page train 16")],
   ]) console.log(row([work, name, ms(theirs), ms(own), ratio(own, theirs)]));
   console.log(`\nA grid of 16: ${(16e3 / of("page grid 1")).toFixed(1)} images/s with one worker, ${(16e3 / of("page grid 2")).toFixed(1)} with two; onnxruntime-web ${(16e3 / of("ort1 16")).toFixed(1)} with one thread, ${(16e3 / of("ort2 16")).toFixed(1)} with two.`);
+  console.log("A training step has no peer: onnxruntime-web cannot train, and jax-js has the net from ONNX, for predictions.");
   for (const [name, error] of Object.entries(errors)) console.log(`${name}: ${error}`);
 }
 
@@ -206,14 +212,17 @@ async function whatAVisitorWaitsFor(url) {
   console.log(`16 images, DDIM, 50 steps, CPU engine: ${run.seconds.toFixed(1)} s, ${ms(run.ms)} ms a step.`);
 }
 
-/** The original DDPM's net in the tab: one prediction, and memory. */
+/** The original DDPM's net in the tab: predictions, and memory. */
 async function original(url) {
   const browser = await launch(false);
   const report = await check(browser, url, "ddpm");
   await browser.close();
   const { memory_bytes: bytes } = report.engines[0];
-  for (const time of report.times) console.log(`${report.net}, batch ${time.batch}: ${(time.ms / 1000).toFixed(2)} s (${time.runs} runs)`);
-  for (const out of report.left_out) console.log(`${report.net}, batch ${out.batch}: left out, would take about ${(out.estimated_ms / 1000).toFixed(0)} s`);
+  for (const time of report.times) console.log(`${report.net}, ${time.work}, batch ${time.batch}: ${(time.ms / 1000).toFixed(2)} s (${time.runs} runs)`);
+  for (const out of report.left_out) {
+    const memory = out.least_bytes ? `, and at least ${(out.least_bytes / 1e6).toFixed(0)} MB` : "";
+    console.log(`${report.net}, ${out.work}, batch ${out.batch}: left out, would take ${out.work === "train" ? "at least" : "about"} ${(out.estimated_ms / 1000).toFixed(0)} s${memory}`);
+  }
   console.log(`${(bytes / 1e6).toFixed(0)} MB of the tab's memory`);
 }
 

@@ -9,6 +9,7 @@ use crate::model::init::initialise;
 use crate::model::step::{Objective, prediction};
 use crate::playground::Predictor;
 use crate::rng::Rng;
+use crate::selftest::{Work, median};
 use crate::tensor::Shape;
 use crate::train::optimizer::training_step;
 use crate::train::{TrainOptions, Trainer};
@@ -67,12 +68,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let description = bench.engine.describe();
     let before = peak_gflops(&bench.engine, bench.time)?;
     let mut cases = Vec::new();
-    let wanted = |work: &str| args.work.as_deref().is_none_or(|only| only == work);
+    let wanted = |work: Work| args.work.as_deref().is_none_or(|only| only == work.name());
     let batches = |all: &[usize]| args.batch.map_or_else(|| all.to_vec(), |batch| vec![batch.into()]);
-    for batch in batches(&PREDICT).into_iter().filter(|_| wanted("predict")) {
+    for batch in batches(&PREDICT).into_iter().filter(|_| wanted(Work::Predict)) {
         cases.push(bench.predict(batch)?);
     }
-    for batch in batches(&TRAIN).into_iter().filter(|_| wanted("train")) {
+    for batch in batches(&TRAIN).into_iter().filter(|_| wanted(Work::Train)) {
         cases.push(bench.train(batch)?);
     }
     // Machines change their pace: the best of both ends of the run.
@@ -112,7 +113,7 @@ struct Bench {
 
 /// The measurement of one kind of work at one batch size.
 struct Case {
-    work: &'static str,
+    work: Work,
     batch: usize,
     /// Median.
     ms: f64,
@@ -187,7 +188,7 @@ impl Bench {
         let program = predictor.program();
         let cost = program.cost();
         let kernels = kernels(&graph, program)?;
-        Ok(Case { work: "predict", batch, ms, multiply_adds: graph.multiply_adds(), cost, kernels })
+        Ok(Case { work: Work::Predict, batch, ms, multiply_adds: graph.multiply_adds(), cost, kernels })
     }
 
     fn train(&self, batch: usize) -> Result<Case, Failure> {
@@ -212,7 +213,7 @@ impl Bench {
         }
         program.write("x_0", &x_0)?;
         let kernels = kernels(&graph, &mut program)?;
-        Ok(Case { work: "train", batch, ms, multiply_adds: graph.multiply_adds(), cost, kernels })
+        Ok(Case { work: Work::Train, batch, ms, multiply_adds: graph.multiply_adds(), cost, kernels })
     }
 
     /// The median time of `work` in milliseconds, after one run that does not count.
@@ -225,8 +226,7 @@ impl Bench {
             work()?;
             times.push(begun.elapsed().as_secs_f64() * 1e3);
         }
-        times.sort_by(f64::total_cmp);
-        Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
+        Ok(median(&mut times))
     }
 }
 
@@ -275,7 +275,7 @@ impl Case {
         let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
         format!(
             "{:<8} {:>5} {:>10.2} {:>10.1} {:>8.1} {:>7.0}% {:>11} {:>9.1} {:>9.1}\n",
-            self.work,
+            self.work.name(),
             self.batch,
             self.ms,
             self.images_per_s(),
@@ -289,7 +289,7 @@ impl Case {
 
     fn table(&self) -> String {
         let total: f64 = self.kernels.iter().map(|kernel| kernel.ms).sum();
-        let title = format!("{} {}, kernel by kernel", self.work, self.batch);
+        let title = format!("{} {}, kernel by kernel", self.work.name(), self.batch);
         let mut text = format!("\n{title:<28} runs         ms  GFLOP/s      MiB   share\n");
         for kernel in &self.kernels {
             let Kernel { name, runs, ms, bytes, .. } = kernel;

@@ -3,7 +3,7 @@
 
 use crate::engine::Kind;
 use crate::playground::Settings;
-use crate::selftest::{OpReport, Timing};
+use crate::selftest::{OpReport, Timing, Work};
 use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -35,7 +35,7 @@ pub enum Job {
         /// It remembers earlier steps, so that one that is interrupted gives the same pictures only from its start.
         looks_back: bool,
     },
-    /// A comparison of an engine's ops with their references, then predictions by the clock.
+    /// A comparison of an engine's ops with their references, then predictions and a training step by the clock.
     Check {
         /// Which.
         engine: Kind,
@@ -103,14 +103,18 @@ pub enum CheckNews {
         /// How long all of it took, compiling and the references included.
         milliseconds: f64,
     },
-    /// A prediction is timed.
+    /// A prediction, or a training step, is timed.
     Timed(Timing),
-    /// A prediction was left out, as one of the batch would take too long.
+    /// Something was left out, as it would take too long or too much memory.
     Skipped {
+        /// What.
+        work: Work,
         /// Images at once.
         batch: usize,
-        /// About how long it would have taken, in milliseconds.
+        /// Milliseconds that it would have taken: about so many of a prediction, so many at least of a training step.
         estimate: f64,
+        /// Bytes that a training step would have taken at least.
+        least_bytes: Option<f64>,
     },
     /// Bytes of the worker's memory, which never shrinks: the most it needed. A GPU's memory is not in it.
     Memory(f64),

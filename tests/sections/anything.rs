@@ -3,6 +3,7 @@
 use super::{Browser, engine, entries, model};
 use noisette::engine::Kind;
 use noisette::rng::Rng;
+use noisette::selftest::Work;
 use noisette::tensor::Shape;
 use noisette::web::app::Message;
 use noisette::web::controls::{CONTROLS, of};
@@ -145,6 +146,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                 News::Done,
                 News::Failed { message: message(rng) },
                 News::Check(CheckNews::Begins { what: "opening".to_owned() }),
+                News::Check(CheckNews::Skipped { work: Work::Train, batch: 16, estimate: 7e4, least_bytes: Some(1e9) }),
             ];
             let news = news[rng.below(news.len())].clone();
             Message::Worker(worker()(rng), FromWorker::News { ticket: ticket(rng), news }, tensors)

@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod anything;
+mod check;
 mod losses;
 mod models;
 mod runs;

@@ -2,11 +2,10 @@
 
 use super::Browser;
 use noisette::engine::Kind;
-use noisette::selftest::OpReport;
 use noisette::tensor::Shape;
 use noisette::web::app::Message;
 use noisette::web::generate::Line;
-use noisette::web::job::{CheckNews, News, Tensor, Ticket};
+use noisette::web::job::{News, Tensor, Ticket};
 use noisette::web::messages::FromWorker;
 use noisette::web::noise::Loss;
 use noisette::web::pool::workers::WorkerId;
@@ -109,47 +108,4 @@ fn the_slider_is_answered_and_late_answers_are_known_for_what_they_are() {
     let news = FromWorker::News { ticket: third, news: News::Predicted { milliseconds: 4.0 } };
     browser.tell(Message::Worker(worker, news, vec![Tensor::new("epsilon", Shape::SCALAR, vec![0.0])]));
     assert_ne!(browser.app.noise.loss, Some(Loss::Of(0.0)));
-}
-
-/// A page whose check found one engine, with these ops right or wrong, and no other.
-fn checked(ops: &[(&str, bool)]) -> Browser {
-    let mut browser = Browser::ready(1, Kind::Cpu);
-    browser.tell(Message::StartCheck("a browser".to_owned()));
-    let worker = browser.last_worker();
-    browser.say(worker, FromWorker::Ready);
-    let ticket = browser.app.check.ticket.expect("a job");
-    let ops = ops.iter().map(|&(name, passed)| OpReport {
-        name: name.to_owned(),
-        results: 1,
-        worst_error: Some(0.0),
-        passed,
-    });
-    for news in [
-        CheckNews::Opened { adapter: "AVX2".to_owned(), software: false },
-        CheckNews::Begins { what: "comparing".to_owned() },
-        CheckNews::Ops { ops: ops.collect(), milliseconds: 3.0 },
-        CheckNews::Memory(1e6),
-    ] {
-        browser.say(worker, FromWorker::News { ticket, news: News::Check(news) });
-    }
-    browser.say(worker, FromWorker::News { ticket, news: News::Done });
-    assert!(!browser.workers.contains_key(&worker), "each has a worker of its own");
-    let worker = browser.last_worker();
-    browser.say(worker, FromWorker::Ready);
-    let ticket = browser.app.check.ticket.expect("a job");
-    let message = "there is no adapter".to_owned();
-    browser.say(worker, FromWorker::News { ticket, news: News::Failed { message } });
-    assert_eq!(browser.workers.len(), 1, "the leader");
-    assert_eq!(browser.status(), "Ready.", "the page's own line tells of pictures");
-    browser
-}
-
-#[test]
-fn a_check_takes_the_engines_in_turn_and_judges() {
-    let wrong = checked(&[("add", true), ("mul", false)]).app.check;
-    assert_eq!(wrong.status, "Error: not all is right: mul on CPU.");
-    assert!(wrong.failed && wrong.json.contains("\"passed\": false,\n  \"tolerance\""), "{}", wrong.json);
-    let right = checked(&[("add", true), ("mul", true)]).app.check;
-    assert_eq!(right.status, "Done: everything that was checked is right.");
-    assert!(!right.failed && right.json.contains("\"passed\": true,\n  \"tolerance\""), "{}", right.json);
 }

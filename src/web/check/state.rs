@@ -1,12 +1,13 @@
 use crate::engine::Kind;
-use crate::selftest::{OpReport, Timing};
+use crate::selftest::{OpReport, Timing, Work};
 use crate::web::job::Ticket;
 use serde::Serialize;
 
 /// The engines in the order of their turns.
 pub const ENGINES: [Kind; 2] = [Kind::Cpu, Kind::Gpu];
-/// What an engine is asked for: to open, to compare its ops, to know ε, to time two predictions.
-const PARTS: f64 = 5.0;
+/// What an engine is asked for: to open, to compare its ops, to know ε, to time two predictions, to know what a training step
+/// comes to, to time one.
+const PARTS: f64 = 7.0;
 
 /// A check in progress, or what came of the last one.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ pub struct Report {
     pub engines: Vec<EngineReport>,
     /// Every op on each.
     pub ops: Vec<Of<OpReport>>,
-    /// Every prediction by the clock.
+    /// Every prediction by the clock, then a training step.
     pub times: Vec<Of<Timing>>,
     /// Those that would have taken too long.
     pub left_out: Vec<Of<LeftOut>>,
@@ -79,13 +80,17 @@ pub struct Of<T> {
     pub what: T,
 }
 
-/// A prediction that would have taken too long.
+/// What would have taken too long, or too much memory.
 #[derive(Debug, Serialize)]
 pub struct LeftOut {
+    /// A prediction or a training step.
+    pub work: Work,
     /// Images at once.
     pub batch: usize,
-    /// About how long.
+    /// About how long; of a training step, at least.
     pub estimated_ms: f64,
+    /// Bytes that a training step needs at least.
+    pub least_bytes: Option<f64>,
 }
 
 impl State {

@@ -1,5 +1,5 @@
 use super::state::{ENGINES, EngineReport, LeftOut, Of, Report, State};
-use crate::selftest::TOLERANCE;
+use crate::selftest::{TOLERANCE, Work};
 use crate::web::app::{Common, Message};
 use crate::web::job::{CheckNews, Job, News};
 use crate::web::pool::Told;
@@ -74,8 +74,8 @@ fn take(state: &mut State, news: &CheckNews) {
             report.ops.extend(ops.into_iter().map(|what| Of { engine, what }));
         }
         CheckNews::Timed(what) => report.times.push(Of { engine, what }),
-        CheckNews::Skipped { batch, estimate } => {
-            report.left_out.push(Of { engine, what: LeftOut { batch, estimated_ms: estimate } });
+        CheckNews::Skipped { work, batch, estimate, least_bytes } => {
+            report.left_out.push(Of { engine, what: LeftOut { work, batch, estimated_ms: estimate, least_bytes } });
         }
         CheckNews::Memory(bytes) => row.memory_bytes = Some(bytes),
     }
@@ -88,7 +88,9 @@ fn finish(state: &mut State) {
     let ops = report.ops.iter().filter(|op| !op.what.passed);
     let wrong = ops.map(|op| format!("{} on {}", op.what.name, op.engine.title()));
     let times = report.times.iter().filter(|time| !time.what.passed);
-    let wrong: Vec<String> = wrong.chain(times.map(|time| format!("ε on {}", time.engine.title()))).collect();
+    let name = |work: Work| if work == Work::Predict { "ε" } else { "the training step" };
+    let times = times.map(|time| format!("{} on {}", name(time.what.work), time.engine.title()));
+    let wrong: Vec<String> = wrong.chain(times).collect();
     let stopped = report.engines.iter().find(|of| of.error.is_some() && of.adapter.is_some());
     if let Some(of) = stopped {
         let message = of.error.as_deref().unwrap_or_default();

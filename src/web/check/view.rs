@@ -1,5 +1,5 @@
 use super::state::{EngineReport, LeftOut, Report};
-use crate::selftest::Timing;
+use crate::selftest::{Timing, Work};
 use crate::web::app::App;
 use crate::web::page::dom;
 use crate::web::{milliseconds, plural};
@@ -45,7 +45,7 @@ fn show_engine(rows: &Element, report: &Report, of: &EngineReport) {
         line += ", software";
     }
     if let Some(error) = &of.error {
-        let row = add_row(rows, &[("every kernel and ε", ""), (&line, "")]);
+        let row = add_row(rows, &[("every kernel, ε and a training step", ""), (&line, "")]);
         let cell: Element = dom::create("td");
         dom::set_attribute(&cell, "colspan", "3");
         let there = of.adapter.is_some();
@@ -60,18 +60,25 @@ fn show_engine(rows: &Element, report: &Report, of: &EngineReport) {
         let work = format!("{} kernels", ops.len());
         add_row(rows, &[(&work, ""), (&line, ""), verdict(passed), (&error(worst), "n"), (&milliseconds(ms), "n")]);
     }
-    let images = |batch: usize| format!("ε of {}, {}", plural(batch, "image"), report.net);
-    for Timing { batch, ms, worst_error, passed, .. } in
+    let title = |work: Work, batch: usize| {
+        let what = if work == Work::Predict { "ε" } else { "a training step" };
+        format!("{what} of {}, {}", plural(batch, "image"), report.net)
+    };
+    for Timing { work, batch, ms, worst_error, passed, .. } in
         report.times.iter().filter(|t| t.engine == of.engine).map(|t| &t.what)
     {
-        let (work, compared) = (images(*batch), worst_error.is_some() || !passed);
+        let (work, compared) = (title(*work, *batch), worst_error.is_some() || !passed);
         let worst = if compared { error(*worst_error) } else { "not compared".to_owned() };
         let result = if compared { verdict(*passed) } else { ("finite", "soft") };
         add_row(rows, &[(&work, ""), (&line, ""), result, (&worst, "n"), (&milliseconds(*ms), "n")]);
     }
-    for LeftOut { batch, estimated_ms } in report.left_out.iter().filter(|t| t.engine == of.engine).map(|t| &t.what) {
-        let time = format!("about {}", milliseconds(*estimated_ms));
-        add_row(rows, &[(&images(*batch), ""), (&line, ""), ("left out", "soft"), ("", "n"), (&time, "n")]);
+    for out in report.left_out.iter().filter(|t| t.engine == of.engine).map(|t| &t.what) {
+        let LeftOut { work, batch, estimated_ms, least_bytes } = *out;
+        let bound = if work == Work::Predict { "about" } else { "at least" };
+        let time = format!("{bound} {}", milliseconds(estimated_ms));
+        let memory = least_bytes.map_or(String::new(), |bytes| format!(": {:.0} MB at least", bytes / 1e6));
+        let result = format!("left out{memory}");
+        add_row(rows, &[(&title(work, batch), ""), (&line, ""), (&result, "soft"), ("", "n"), (&time, "n")]);
     }
 }
 

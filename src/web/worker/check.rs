@@ -1,17 +1,23 @@
-//! The engine's side of "Check this machine": the ops against their references, then ε of one image and of sixteen.
+//! The engine's side of "Check this machine": the ops against their references, then ε of one image and of sixteen, then a
+//! training step of sixteen.
 
 use crate::engine::{Engine, Kind};
 use crate::model::config::UnetConfig;
-use crate::selftest::{Benchmark, check_ops};
+use crate::selftest::{Benchmark, Work, check_ops, least_step};
 use crate::web::job::CheckNews;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// Images at once, of the predictions that are timed; ascending.
 const BATCHES: [usize; 2] = [1, 16];
+/// Images of the training step that is timed.
+const STEP: usize = 16;
 /// Milliseconds for the repetitions of one of them.
 const BUDGET: f64 = 3000.0;
-/// A prediction that would take longer than this is left out.
+/// What would take longer than this is left out.
 const PATIENCE: f64 = 60_000.0;
+/// A training step that needs more bytes for the parameters alone is left out: its activations come on top, and a tab has 4 GB
+/// at most.
+const MEMORY: f64 = 500e6;
 
 /// Checks an engine and tells how it goes; `now` is a clock in milliseconds.
 ///
@@ -37,17 +43,29 @@ pub async fn check(
     let ops = check_ops(&engine).await.map_err(|error| error.to_string())?;
     tell(CheckNews::Ops { ops, milliseconds: now() - begin });
     begins("computing what ε should be");
-    let benchmark = Benchmark::new(config);
+    let benchmark = Benchmark::new(config.clone(), Work::Predict);
     let mut per_image = 0.0;
     for batch in BATCHES {
         let estimate = per_image * batch as f64;
         if estimate > PATIENCE {
-            tell(CheckNews::Skipped { batch, estimate });
+            tell(CheckNews::Skipped { work: Work::Predict, batch, estimate, least_bytes: None });
             continue;
         }
         begins(&format!("timing ε of {batch} image{}", if batch == 1 { "" } else { "s" }));
         let timing = benchmark.time(&engine, batch, BUDGET, &now).await.map_err(|error| error.to_string())?;
         per_image = timing.ms / batch as f64;
+        tell(CheckNews::Timed(timing));
+    }
+    // Its memory is for the step.
+    drop(benchmark);
+    let (estimate, bytes) = least_step(&config, STEP, per_image);
+    if estimate > PATIENCE || bytes > MEMORY {
+        tell(CheckNews::Skipped { work: Work::Train, batch: STEP, estimate, least_bytes: Some(bytes) });
+    } else {
+        begins("computing what a training step should come to");
+        let benchmark = Benchmark::new(config, Work::Train);
+        begins(&format!("timing a training step of {STEP} images"));
+        let timing = benchmark.time(&engine, STEP, BUDGET, &now).await.map_err(|error| error.to_string())?;
         tell(CheckNews::Timed(timing));
     }
     tell(CheckNews::Memory(memory()));

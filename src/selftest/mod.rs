@@ -1,11 +1,15 @@
 //! Does this machine compute rightly, and how fast: every op of training and sampling on an engine against the
-//! references, and the time of a prediction. The page's "Check this machine" and its benchmark are this.
+//! references, and the time of a prediction and of a training step. The page's "Check this machine" and its benchmark are this.
 
-use crate::engine::cpu::{interpret, interpret_all};
+mod timing;
+
+pub use timing::{Benchmark, Timing, Work, least_step, median};
+
+use crate::engine::cpu::interpret_all;
 use crate::engine::{Engine, EngineError};
 use crate::graph::Graph;
 use crate::model::config::UnetConfig;
-use crate::model::step::{Objective, Sampling, conditions, prediction, sampling_step};
+use crate::model::step::{Objective, Sampling, sampling_step};
 use crate::model::{config::BlockType, init::initialise};
 use crate::rng::Rng;
 use crate::tensor::Shape;
@@ -19,9 +23,6 @@ pub const TOLERANCE: f64 = 1e-4;
 /// How many results of each op are compared.
 const RESULTS_PER_OP: usize = 6;
 
-/// A larger net's prediction is timed but not compared: its f64 reference would take minutes.
-const COMPARED_PARAMETERS: usize = 4_000_000;
-
 /// What became of one op.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpReport {
@@ -32,21 +33,6 @@ pub struct OpReport {
     /// The largest error among them, relative to the largest value of the result; `None` if one was not a number.
     pub worst_error: Option<f64>,
     /// Whether the error is within [`TOLERANCE`].
-    pub passed: bool,
-}
-
-/// The time of a prediction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Timing {
-    /// Images at once.
-    pub batch: usize,
-    /// Median milliseconds for all of them.
-    pub ms: f64,
-    /// Runs it is the median of: one, the very first, where a run is slow.
-    pub runs: usize,
-    /// The largest error of ε relative to its largest value; `None` for a net too large to compare, or if one was not a number.
-    pub worst_error: Option<f64>,
-    /// Whether all numbers are finite and the error, where there is one, is within [`TOLERANCE`].
     pub passed: bool,
 }
 
@@ -165,88 +151,11 @@ pub async fn check_ops(engine: &Engine) -> Result<Vec<OpReport>, EngineError> {
 
 /// The largest error relative to the largest expected value, unless something is not a number.
 fn relative_error(found: &[f32], expected: &[f64]) -> Option<f64> {
-    let finite = found.len() == expected.len() && found.iter().all(|v| v.is_finite());
+    let finite =
+        found.len() == expected.len() && found.iter().all(|v| v.is_finite()) && expected.iter().all(|v| v.is_finite());
     let scale = expected.iter().fold(1e-3, |max: f64, v| max.max(v.abs()));
     let error = || found.iter().zip(expected).fold(0.0, |max: f64, (&f, &e)| max.max((f64::from(f) - e).abs()));
     finite.then(|| error() / scale)
-}
-
-/// A network whose predictions are timed. Its weights are random: they do not change the time.
-pub struct Benchmark {
-    config: UnetConfig,
-    /// In the order of the graph's parameters, which is the same for every batch.
-    parameters: Vec<Vec<f32>>,
-    /// One noised image, `[1, H, W, C]`.
-    sample: Vec<f32>,
-    /// Its ε by the f64 references, unless the net is too large.
-    expected: Option<Vec<f64>>,
-}
-
-impl Benchmark {
-    /// Draws the weights, and computes ε of one image by the references unless the net is large; that takes a while.
-    pub fn new(config: UnetConfig) -> Self {
-        let [h, w] = config.sample_size;
-        let graph = prediction(&config, Shape::new(1, h, w, config.channels));
-        let parameters = initialise(&graph, 1);
-        let sample = Rng::new(2).normals(h * w * config.channels);
-        let mut benchmark = Self { config, parameters, sample, expected: None };
-        if benchmark.parameters.iter().map(Vec::len).sum::<usize>() <= COMPARED_PARAMETERS {
-            let leaves = benchmark.leaves(&graph, 1);
-            let wide = leaves.into_iter().map(|(name, v)| (name, v.into_iter().map(f64::from).collect())).collect();
-            benchmark.expected = interpret::<f64>(&graph, &wide).remove("eps");
-        }
-        benchmark
-    }
-
-    /// Every leaf of the prediction of a batch: the same image over and over.
-    fn leaves(&self, graph: &Graph, batch: usize) -> Vec<(String, Vec<f32>)> {
-        let parameters = graph.parameters().into_iter().map(|spec| spec.name).zip(self.parameters.iter().cloned());
-        let mut leaves: Vec<(String, Vec<f32>)> = parameters.collect();
-        leaves.push(("sample".to_owned(), self.sample.repeat(batch)));
-        let conditions = conditions(&self.config, &vec![500; batch], &vec![0; batch]);
-        leaves.extend(conditions.into_iter().map(|(name, values)| (name.to_owned(), values)));
-        leaves
-    }
-
-    /// The median time of predictions of `batch` images, for about `budget` milliseconds but at least three times, after one
-    /// that is not counted, unless it alone takes half the budget: then it is the measurement. `now` is a clock in milliseconds.
-    ///
-    /// # Errors
-    /// Those of the engine; a wrong result is a report, not an error.
-    pub async fn time(
-        &self,
-        engine: &Engine,
-        batch: usize,
-        budget: f64,
-        now: impl Fn() -> f64,
-    ) -> Result<Timing, EngineError> {
-        let [h, w] = self.config.sample_size;
-        let graph = prediction(&self.config, Shape::new(batch, h, w, self.config.channels));
-        let mut program = engine.compile(&graph)?;
-        for (name, values) in self.leaves(&graph, batch) {
-            program.write(&name, &values)?;
-        }
-        let begin = now();
-        program.run()?;
-        let found = program.read("eps").await?;
-        let first = now() - begin;
-        let mut times = Vec::new();
-        while 2.0 * first < budget && (times.len() < 3 || now() - begin < budget) {
-            let start = now();
-            program.run()?;
-            program.read("eps").await?;
-            times.push(now() - start);
-        }
-        if times.is_empty() {
-            times.push(first);
-        }
-        let middle = times.len() / 2;
-        let (_, &mut median, _) = times.select_nth_unstable_by(middle, f64::total_cmp);
-        let finite = found.iter().all(|v| v.is_finite());
-        let worst_error = self.expected.as_ref().and_then(|one| relative_error(&found, &one.repeat(batch)));
-        let passed = finite && (self.expected.is_none() || worst_error.is_some_and(|error| error <= TOLERANCE));
-        Ok(Timing { batch, ms: median, runs: times.len(), worst_error, passed })
-    }
 }
 
 #[cfg(test)]
@@ -258,6 +167,7 @@ mod tests {
         assert_eq!(relative_error(&[1.0, 2.0], &[1.0, 2.0]), Some(0.0));
         assert_eq!(relative_error(&[1.0, 3.0], &[1.0, 2.0]), Some(0.5));
         assert_eq!(relative_error(&[1.0, f32::NAN], &[1.0, 2.0]), None);
+        assert_eq!(relative_error(&[1.0, 2.0], &[1.0, f64::NAN]), None);
         assert_eq!(relative_error(&[1.0], &[1.0, 2.0]), None);
     }
 }
