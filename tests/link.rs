@@ -6,16 +6,17 @@ use noisette::diffusion::{Convention, SamplerKind, Spacing};
 use noisette::engine::Choice;
 use noisette::rng::Rng;
 use noisette::web::link::{parse, write};
+use noisette::web::models::Which;
 use noisette::web::settings::{Chosen, Class, Limits, Sampling, Settings, TimedNet};
 
-const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10 };
+const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10, fast: true };
 
 #[test]
 fn every_state_survives_its_link() {
     let mut rng = Rng::new(1);
     for i in 0..200 {
         let state = Settings {
-            model: ["digits", "fashion", "x-2"][rng.below(3)].to_owned(),
+            model: Which { name: ["digits", "fashion", "x-2"][rng.below(3)].to_owned(), fast: i % 2 == 0 },
             picture: Some(rng.below(10)),
             t: rng.below(1001),
             noise: u64::from(rng.u32()),

@@ -40,6 +40,7 @@ fn losses_and_gradients_are_pytorchs() {
 #[test]
 fn sampling_runs_are_diffusers() {
     LIBRARY.into_iter().chain([Route::OneByOne]).for_each(routes::runs);
+    LIBRARY.into_iter().chain([Route::OneByOne]).for_each(routes::students);
 }
 
 /// Ten steps of Adam on given batches: losses, gradient norms, and what has changed after three steps.

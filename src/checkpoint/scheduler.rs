@@ -188,8 +188,15 @@ impl SchedulerConfig {
         {
             f.problem(format!("`_num_inference_steps` cannot be followed: {error}"));
         }
-        if let Err(error) = config.schedule() {
-            f.problem(error.to_string());
+        match config.schedule() {
+            Ok(schedule) => {
+                let suggested = &config.suggested;
+                let sampler = suggested.over(config.sampler(suggested.steps.unwrap_or(1)));
+                if let Err(error) = suggested.check(&schedule, &sampler, 1.0) {
+                    f.problem(format!("what it suggests is not what `_valid_steps` allows: {error}"));
+                }
+            }
+            Err(error) => f.problem(error.to_string()),
         }
         f.finish().map(|()| config)
     }

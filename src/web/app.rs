@@ -46,6 +46,8 @@ pub enum Message {
     EndCheck,
     /// A file of the visitor's, by name, was opened as x_0 of this shape.
     Own(FileId, String, Shape, Result<Vec<f32>, String>),
+    /// The browser has no GPU for anybody.
+    NoGpu,
     /// The list of models.
     List(Result<Vec<Entry>, String>),
     /// A model without its weights, by name, and its samples.
@@ -54,6 +56,8 @@ pub enum Message {
     Arriving(String, f64, Option<f64>),
     /// All of them are, so many bytes.
     Weights(String, Result<f64, String>),
+    /// The fast student of the model of this name, without its weights.
+    Student(String, Result<Box<Model>, String>),
     /// A worker has said something.
     Worker(WorkerId, FromWorker, Vec<Tensor>),
     /// A worker has stopped, or could not be started.
@@ -95,6 +99,10 @@ pub enum Effect {
     FetchList,
     /// Fetch a model: its description, then its weights.
     Fetch(Entry),
+    /// Fetch the description of a model's fast student.
+    FetchStudent(Entry),
+    /// Fetch its weights.
+    FetchStudentWeights(Entry),
     /// Open a file of the visitor's as x_0 of this shape.
     OpenOwn(FileId, Shape),
     /// Write the settings into the address: at once, or a moment later.
@@ -130,6 +138,8 @@ pub struct Common {
     pub model: Option<Model>,
     /// Its weights are there, too.
     pub has_weights: bool,
+    /// Its fast student, once that is known. Its weights are there unless the page is loading.
+    pub student: Option<Model>,
     /// Another one is being fetched.
     pub loading: bool,
     /// Its sample pictures.
@@ -158,6 +168,7 @@ impl Common {
             status: Status::default(),
             model: None,
             has_weights: false,
+            student: None,
             loading: false,
             samples,
             shape,
@@ -172,8 +183,18 @@ impl Common {
     /// What the model allows; what the digits allow until it is known.
     pub fn limits(&self) -> Limits {
         let pictures = self.samples.count();
-        let default = Limits { timesteps: 1000, classes: 10, none: true, pictures };
+        let default = Limits { timesteps: 1000, classes: 10, none: true, pictures, fast: true };
         self.model.as_ref().map_or(default, |model| model.limits(pictures))
+    }
+
+    /// The fast student, if it is wanted and known.
+    pub fn wanted_student(&self) -> Option<&Model> {
+        self.student.as_ref().filter(|_| self.settings.model.fast)
+    }
+
+    /// How the folder of the one that generates suggests to sample it.
+    pub fn suggested(&self) -> Sampling {
+        self.wanted_student().or(self.model.as_ref()).map_or(Sampling::USUAL, Model::sampling)
     }
 
     /// What a class is called.
@@ -226,8 +247,7 @@ impl Common {
         let mut settings = self.settings.clone();
         let read = control.read(text, limits.timesteps, &mut settings).and_then(|()| {
             let how = std::mem::replace(&mut settings.sampling, self.settings.sampling);
-            let suggested = self.model.as_ref().map_or(Sampling::USUAL, Model::sampling);
-            settings.choose(how, &suggested);
+            settings.choose(how, &self.suggested());
             let moved = settings.fit(limits);
             if moved.is_empty() { Ok(()) } else { Err(moved.join("; ")) }
         });
@@ -317,6 +337,7 @@ impl App {
             match message {
                 Message::Worker(worker, said, tensors) => self.common.pool.hear(worker, said, tensors),
                 Message::WorkerGone(worker, why) => self.common.pool.lose(worker, &why),
+                Message::NoGpu => self.common.pool.has_no_gpu(),
                 message => {
                     if let Message::Control(id, text) = &message {
                         self.common.control(id, text);

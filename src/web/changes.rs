@@ -12,6 +12,8 @@ pub struct Request {
     pub settings: Settings,
     /// From which noise.
     pub seed: u64,
+    /// By the model's fast student, which has the guidance in its weights.
+    pub fast: bool,
 }
 
 /// The settings in which a run differs from what is now asked for, as lists of words: the run's, and those of now. `None` if both
@@ -28,7 +30,7 @@ pub fn changes(made: &Request, now: &Request, class_name: impl Fn(usize) -> Stri
 
 /// Every setting in words: those of two runs differ in the words if they differ in the setting. One that there is no word for is
 /// none to a run: there is nothing to guide towards without a class.
-fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 8] {
+fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 9] {
     let Settings { classes, guidance, sampler } = &of.settings;
     let count = classes.len();
     let convention = match sampler.convention {
@@ -44,6 +46,7 @@ fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 8] {
         format!("η = {}", sampler.eta),
         format!("seed {}", of.seed),
         plural(count, "picture"),
+        if of.fast { "the fast student" } else { "the teacher" }.to_owned(),
     ]
 }
 
@@ -65,7 +68,7 @@ mod tests {
     fn run(change: impl Fn(&mut Request)) -> Request {
         let sampler = SamplerConfig { kind: SamplerKind::Ddim, steps: 15, ..SamplerConfig::default() };
         let settings = Settings { classes: (0..10).map(Some).collect(), guidance: 1.5, sampler };
-        let mut run = Request { settings, seed: 6 };
+        let mut run = Request { settings, seed: 6, fast: false };
         change(&mut run);
         run
     }
@@ -86,6 +89,7 @@ mod tests {
         // Whatever the slider says, a run without a class is not guided.
         let none = |now: &mut Request| (now.settings.classes, now.settings.guidance) = (vec![None; 10], 1.0);
         differ(&none, ["each class in turn, guidance 1.5", "no class"]);
+        differ(&|now| now.fast = true, ["the teacher", "the fast student"]);
         differ(&|now| now.settings.classes = vec![Some(2); 10], ["each class in turn", "class Pullover"]);
         differ(&|now| now.settings.classes.truncate(3), ["10 pictures", "3 pictures"]);
         let paper = |now: &mut Request| {

@@ -1,7 +1,7 @@
 //! Every setting in one table: its element on the page, its key in a link, what it may be, and where its value stands. Links are
 //! parsed and written by it, and the page's controls read and shown.
 
-use super::models::is_name;
+use super::models::Which;
 use super::settings::{Class, Settings, TimedNet};
 use crate::diffusion::{Convention, SamplerKind, Schedule, Spacing};
 use crate::engine::Choice;
@@ -44,7 +44,9 @@ pub enum Kind {
 
 /// Every setting, in the order in which a link names them.
 pub const CONTROLS: &[Control] = &[
-    choice("model", "Model", || "a model's name".to_owned(), |s| &mut s.model),
+    Control { id: None, ..choice("model", "", || "a model's name".to_owned(), |s| &mut s.model) },
+    Control { key: None, ..choice("model", "Model", || "a model's name".to_owned(), |s| &mut s.model.name) },
+    Control { key: None, kind: Kind::Switch, ..whole("fast", "Fast", 0..=0, |s| &mut s.model.fast) },
     Control { id: Some("thumbs"), ..whole("picture", "Picture", 0..=9, |s| &mut s.picture) },
     Control { kind: Kind::Timesteps(0), ..whole("t", "t", 0..=0, |s| &mut s.t) },
     whole("noise", "Noise seed", SEEDS, |s| &mut s.noise),
@@ -198,13 +200,23 @@ impl Value for Choice {
     }
 }
 
+impl Value for Which {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn set(&mut self, text: &str) -> bool {
+        put(self, Self::from_text(text))
+    }
+}
+
 impl Value for String {
     fn text(&self) -> String {
         self.clone()
     }
 
     fn set(&mut self, text: &str) -> bool {
-        put(self, is_name(text).then(|| text.to_owned()))
+        put(self, Some(text.to_owned()))
     }
 }
 

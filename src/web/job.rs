@@ -32,6 +32,8 @@ pub enum Job {
         images: Range<usize>,
         /// Names of inner values that every frame brings along.
         watch: Vec<String>,
+        /// By the model's fast student.
+        fast: bool,
         /// It remembers earlier steps, so that one that is interrupted gives the same pictures only from its start.
         looks_back: bool,
     },

@@ -19,6 +19,13 @@ pub enum ToWorker {
         /// scheduler_config.json, where there is one.
         scheduler: Option<String>,
     },
+    /// Take the model's fast student into its care as well. Bytes: the safetensors file.
+    Load {
+        /// config.json.
+        config: String,
+        /// scheduler_config.json, where there is one.
+        scheduler: Option<String>,
+    },
     /// Begin a job.
     Begin {
         /// Comes back with all news of it.
@@ -40,6 +47,8 @@ pub enum FromWorker {
     Ready,
     /// The engine is open and the model fits.
     Opened(Description),
+    /// The student is in its care, too, or why it is not.
+    Loaded(Result<(), String>),
     /// It is not, or does not: another engine might.
     Refused {
         /// One sentence.
@@ -166,6 +175,7 @@ mod tests {
             after: 1,
             images: 0..2,
             watch: vec!["attention".to_owned()],
+            fast: false,
             looks_back: false,
         };
         ToWorker::Begin { ticket: 9, job }

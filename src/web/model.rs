@@ -5,7 +5,7 @@ use super::settings::{Limits, Sampling};
 use crate::checkpoint::SchedulerConfig;
 use crate::data::fit::{self, Pixels};
 use crate::data::idx::parse_images;
-use crate::diffusion::Schedule;
+use crate::diffusion::{SamplerConfig, Schedule};
 use crate::model::config::UnetConfig;
 use crate::tensor::Shape;
 
@@ -52,6 +52,44 @@ impl Model {
         Sampling::suggested(&self.scheduler.suggested, self.schedule.timesteps())
     }
 
+    /// Whether this student was made for such a run.
+    ///
+    /// # Errors
+    /// What it was not made for, in words.
+    pub fn made_for(&self, sampler: &SamplerConfig, guidance: f64, classes: &[Option<usize>]) -> Result<(), String> {
+        let suggested = &self.scheduler.suggested;
+        suggested.check(&self.schedule, sampler, guidance).map_err(|error| error.found)?;
+        if classes.contains(&None) && self.config.num_class_embeds.is_some() && self.config.null_class.is_none() {
+            return Err("a picture without a class".to_owned());
+        }
+        // In its weights there is one scale alone, which for a sampler is none.
+        if guidance != suggested.guidance.unwrap_or(1.0) {
+            return Err(format!("guidance {guidance}"));
+        }
+        Ok(())
+    }
+
+    /// Whether it can generate in a model's place: the same pictures, classes and timesteps.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn is_student_of(&self, teacher: &Self) -> Result<(), String> {
+        let of = |model: &Self| (model.shape(), model.config.classes(), model.schedule.timesteps());
+        if !self.scheduler.suggested.is_distilled() {
+            return Err("it does not say how many steps it was distilled for (_valid_steps)".to_owned());
+        }
+        if of(self) != of(teacher) {
+            return Err(format!("its pictures, classes or timesteps are not those of {}", teacher.entry.name));
+        }
+        Ok(())
+    }
+
+    /// The numbers of steps that a student was made for, in words.
+    pub fn valid_steps(&self) -> String {
+        let steps = self.scheduler.suggested.valid_steps.iter().map(usize::to_string);
+        steps.collect::<Vec<_>>().join(" or ")
+    }
+
     /// What it allows, with so many sample pictures.
     pub fn limits(&self, pictures: usize) -> Limits {
         Limits {
@@ -59,6 +97,7 @@ impl Model {
             classes: self.config.classes(),
             pictures,
             none: self.config.num_class_embeds.is_none() || self.config.null_class.is_some(),
+            fast: self.entry.fast,
         }
     }
 

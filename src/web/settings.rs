@@ -5,6 +5,7 @@ use crate::checkpoint::Suggested;
 use crate::diffusion::{Convention, SamplerKind, Spacing};
 use crate::engine::Choice;
 use crate::web::controls::GUIDANCE;
+use crate::web::models::Which;
 use std::fmt::Display;
 
 /// What to generate.
@@ -59,6 +60,8 @@ pub struct Limits {
     pub none: bool,
     /// Sample pictures to choose from.
     pub pictures: usize,
+    /// Whether it has a fast student.
+    pub fast: bool,
 }
 
 /// How to sample, which a model's folder may suggest.
@@ -92,7 +95,7 @@ impl Sampling {
     pub const OF_OLD: Self =
         Self { steps: 15, spacing: Spacing::Leading, convention: Convention::Diffusers, guidance: 1.5, ..Self::USUAL };
 
-    /// What a model's folder suggests, with so many timesteps at most.
+    /// What a model's folder suggests, with so many timesteps at most. Of a distilled model the guidance is the one in its weights.
     pub fn suggested(by: &Suggested, timesteps: usize) -> Self {
         let usual = Self::USUAL;
         Self {
@@ -100,7 +103,7 @@ impl Sampling {
             steps: by.steps.unwrap_or(usual.steps).min(timesteps),
             spacing: by.spacing.unwrap_or(usual.spacing),
             convention: by.convention.unwrap_or(usual.convention),
-            guidance: by.guidance_to_sample().unwrap_or(usual.guidance).clamp(*GUIDANCE.start(), *GUIDANCE.end()),
+            guidance: by.guidance.unwrap_or(usual.guidance).clamp(*GUIDANCE.start(), *GUIDANCE.end()),
             eta: by.eta.unwrap_or(usual.eta),
         }
     }
@@ -151,8 +154,8 @@ impl Chosen {
 /// Every control.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Name of the model.
-    pub model: String,
+    /// The model.
+    pub model: Which,
     /// The picture shown as x_0; `None` for the visitor's own, which no link can hold.
     pub picture: Option<usize>,
     /// The paper's t, 0…T.
@@ -180,7 +183,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            model: "digits".to_owned(),
+            model: Which { name: "digits".to_owned(), fast: true },
             picture: Some(3),
             t: 400,
             noise: 1,
@@ -270,6 +273,8 @@ impl Settings {
             }
             _ => {}
         }
+        // The switch is off and shows it.
+        self.model.fast &= limits.fast;
         // There is nothing to guide away from; the slider is off and shows it.
         if !limits.none {
             self.sampling.guidance = 1.0;

@@ -293,10 +293,16 @@ fn a_folder_suggests_how_to_sample() {
     };
     assert_eq!(over, expected);
 
+    let student = Suggested { steps: Some(4), valid_steps: vec![2, 4], ..suggested };
+    let config = SchedulerConfig { suggested: student, ..SchedulerConfig::default() };
+    let value: Value = serde_json::from_str(&config.to_json()).unwrap();
+    assert_eq!(value["_valid_steps"], json!([2, 4]));
+    assert_eq!(SchedulerConfig::from_json(config.to_json().as_bytes()).unwrap(), config);
+
     assert!(!SchedulerConfig::default().to_json().contains("_as"), "who suggests nothing writes nothing");
     assert_eq!(Suggested::default().over(read.sampler(50)), read.sampler(50));
     let nothing = br#"{"_sampler": null, "_num_inference_steps": null, "_timestep_spacing": null, "_as": null,
-        "_eta": null, "_guidance": null, "_colour": "blue"}"#;
+        "_eta": null, "_guidance": null, "_valid_steps": null, "_colour": "blue"}"#;
     assert_eq!(SchedulerConfig::from_json(nothing).unwrap(), SchedulerConfig::default());
 }
 
@@ -315,11 +321,20 @@ fn suggestions_that_cannot_be_followed_are_named() {
         ("_eta", json!("0"), "null or a number from 0 to 1"),
         ("_guidance", json!(21), "null or a number from -20 to 20"),
         ("_guidance", json!(-21), "null or a number from -20 to 20"),
+        ("_valid_steps", json!(4), "null or a list of numbers of steps, each from 1 to 1000"),
+        ("_valid_steps", json!([4, 0]), "null or a list of numbers of steps, each from 1 to 1000"),
+        ("_valid_steps", json!([1001]), "null or a list of numbers of steps, each from 1 to 1000"),
+        ("_valid_steps", json!([2.5]), "null or a list of numbers of steps, each from 1 to 1000"),
+        ("_valid_steps", json!(["4"]), "null or a list of numbers of steps, each from 1 to 1000"),
     ] {
         let text = SchedulerConfig::from_json(&changed(&base, key, value)).unwrap_err().to_string();
         assert_says(&text, &["scheduler_config.json", key, expected]);
     }
     // Each in range, but not together.
+    let together =
+        br#"{"_valid_steps": [2, 4], "_num_inference_steps": 8, "_timestep_spacing": "trailing", "_as": "paper"}"#;
+    let text = SchedulerConfig::from_json(together).unwrap_err().to_string();
+    assert_says(&text, &["what it suggests is not what `_valid_steps` allows", "and for nothing else; found 8 steps"]);
     let together = br#"{"_sampler": "dpmsolver++", "_num_inference_steps": 1000}"#;
     let text = SchedulerConfig::from_json(together).unwrap_err().to_string();
     assert_says(&text, &["`_num_inference_steps` cannot be followed", "twice; take fewer steps"]);

@@ -11,6 +11,7 @@ use std::fs;
 #[test]
 fn sample_retraces_diffusers_steps() {
     ENGINES.map(Route::CommandLine).into_iter().for_each(routes::runs);
+    ENGINES.map(Route::CommandLine).into_iter().for_each(routes::students);
 }
 
 /// Where nothing is set the model decides; and the images are the last state, clipped, in both files.

@@ -56,6 +56,10 @@ SCHEDULER = dict(
     num_train_timesteps=1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear",
     variance_type="fixed_large", clip_sample=True, prediction_type="epsilon",
 )
+STUDENT = dict(
+    num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction",
+    timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True,
+)
 
 
 def randomise(net, generator):
@@ -209,6 +213,25 @@ def make_net(name, seed):
     print(f"  losses {[round(float(v), 4) for v in losses]}\n  norms {[round(float(v), 2) for v in norms]}, clipped {[round(float(v), 2) for v in clipped_norms]}")
 
 
+def make_student(seed):
+    """A distilled model's folder as Noisette writes it, and diffusers' runs of the numbers of steps that it names."""
+    generator = torch.Generator().manual_seed(seed)
+    net = UNet2DModel(**NETS["grey"] | {"num_class_embeds": NULL_CLASS})
+    randomise(net, generator)
+    folder = HERE / "fast"
+    net.save_pretrained(folder)
+    DDIMScheduler(**STUDENT).save_config(folder)
+    path = folder / "scheduler_config.json"
+    config = json.loads(path.read_text())
+    config |= {"_sampler": "ddim", "_num_inference_steps": 4, "_valid_steps": [2, 4], "_as": "paper", "_eta": 0.0, "_guidance": 1.5}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    net = UNet2DModel.from_pretrained(folder)
+    for steps in config["_valid_steps"]:
+        # diffusers passes over our keys; the list of timesteps follows from its own.
+        scheduler = DDIMScheduler.from_pretrained(folder)
+        save(folder / f"sample_{steps}.safetensors", sample(net, scheduler, generator, steps, eta=0.0))
+
+
 # --- schedules and timesteps ----------------------------------------------------------------------------------------
 
 def make_schedules():
@@ -306,6 +329,7 @@ if __name__ == "__main__":
     print(f"torch {torch.__version__}, diffusers {diffusers.__version__}")
     make_net("rgb", 1)
     make_net("grey", 2)
+    make_student(3)
     make_schedules()
     make_trajectories()
     files = [f for f in HERE.rglob("*") if f.is_file()]

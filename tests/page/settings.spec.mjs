@@ -24,7 +24,7 @@ async function visit(page, host, hash = "") {
 test("the page begins with what the folder suggests, and what nobody has touched follows the model", async ({ page, host }) => {
   await suggest(page, "digits", { _sampler: "dpmsolver++", _num_inference_steps: 6, _timestep_spacing: "trailing", _as: "paper", _eta: 0.25, _guidance: 1.2 });
   await suggest(page, "fashion", {});
-  await visit(page, host);
+  await visit(page, host, "#model=digits");
   expect(await settings(page)).toBe("dpmsolver++,6,1.2,0.25");
   await expect(keepSeed(page)).not.toBeChecked();
   await page.getByRole("slider", { name: "Guidance" }).fill("3");

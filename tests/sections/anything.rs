@@ -1,6 +1,6 @@
 //! Messages in any order.
 
-use super::{Browser, engine, entries, model};
+use super::{Browser, engine, entries, model, student};
 use noisette::engine::Kind;
 use noisette::rng::Rng;
 use noisette::selftest::Work;
@@ -25,9 +25,10 @@ fn is_sound(browser: &Browser) {
     assert!(!cx.status.failed || cx.status.text.starts_with("Error: "), "{:?}", cx.status);
     let active = app.generate.run.as_ref().is_some_and(|run| run.active());
     assert_eq!(cx.running, active);
-    assert_eq!(cx.loading, app.machine.download.is_some());
+    assert_eq!(cx.loading, app.machine.download.is_some() || app.machine.student.is_some());
+    assert!(!settings.model.fast || cx.model.as_ref().is_none_or(|model| model.entry.fast), "{:?}", settings.model);
     if let Some(model) = &cx.model {
-        assert_eq!((cx.shape, settings.model.as_str()), (model.shape(), model.entry.name.as_str()));
+        assert_eq!((cx.shape, settings.model.name.as_str()), (model.shape(), model.entry.name.as_str()));
         assert!(app.generate.algorithm.len() == 6 && app.generate.grid.is_some() && app.noise.shown.is_some());
         assert_eq!(app.noise.x_t.len(), cx.shape.len());
     }
@@ -49,7 +50,7 @@ fn is_sound(browser: &Browser) {
 /// Something that a visitor, the network or a worker may say at any time.
 fn anything(rng: &mut Rng, browser: &Browser) -> Message {
     let pick = |rng: &mut Rng, from: &[&str]| from[rng.below(from.len())].to_owned();
-    let names = ["digits", "fashion", "emoji", "none-such"];
+    let names = ["digits", "digits-fast", "fashion", "emoji", "none-such"];
     let worker = || {
         let known: Vec<WorkerId> = browser.workers.keys().copied().chain([0, 1, 77]).collect();
         move |rng: &mut Rng| known[rng.below(known.len())]
@@ -64,13 +65,15 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         known[rng.below(known.len())].unwrap_or(3)
     };
     let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
-    match rng.below(26) {
+    match rng.below(28) {
         0 => {
             let hash = pick(
                 rng,
                 &[
                     "#t=5000",
                     "#model=emoji&t=3",
+                    "#model=digits-fast",
+                    "#model=digits",
                     "#steps=0",
                     "#model=none-such",
                     "#count=2&class=9&seed=7",
@@ -88,7 +91,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                 rng,
                 &[
                     "0", "1", "3", "15", "", "-1", "1e9", "NaN", "none", "each", "ddpm", "ipndm", "gpu", "auto", "cpu",
-                    "true", "model",
+                    "true", "false", "model",
                 ],
             );
             Message::Control(id, text)
@@ -126,6 +129,12 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         20 => {
             Message::Weights(pick(rng, &names), [Ok(4.5e6), Ok(4.5e6), Err("offline".to_owned())][rng.below(3)].clone())
         }
+        26 => {
+            let known =
+                [Ok(Box::new(student("digits"))), Ok(Box::new(model("digits").model)), Err("offline".to_owned())];
+            Message::Student(["digits", "fashion"][rng.below(2)].to_owned(), known[rng.below(3)].clone())
+        }
+        27 => Message::Control("fast", pick(rng, &["true", "false"])),
         21 => Message::WorkerGone(worker()(rng), message(rng)),
         22 => Message::Worker(worker()(rng), FromWorker::Ready, Vec::new()),
         23 => {
@@ -133,8 +142,9 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                 FromWorker::Opened(engine([Kind::Cpu, Kind::Gpu][rng.below(2)])),
                 FromWorker::Refused { message: message(rng) },
                 FromWorker::Lost { message: message(rng) },
+                FromWorker::Loaded([Ok(()), Err(message(rng))][rng.below(2)].clone()),
             ];
-            Message::Worker(worker()(rng), said[rng.below(3)].clone(), Vec::new())
+            Message::Worker(worker()(rng), said[rng.below(4)].clone(), Vec::new())
         }
         _ => {
             let shape = browser.app.common.shape.with_n([1, 5, 10][rng.below(3)]);
@@ -175,6 +185,11 @@ fn two_thousand_messages_in_any_order_leave_a_state_that_is_sound() {
         browser.fetch(&name);
         browser.control("engine", "cpu");
         browser.start_all(Kind::Cpu);
+        if let Some(coming) = browser.app.machine.student.as_ref().map(|student| student.of.clone()) {
+            browser.tell(Message::Student(coming.clone(), Ok(Box::new(student(&coming)))));
+            browser.tell(Message::Weights(format!("{coming}-fast"), Ok(4.5e6)));
+        }
+        browser.load_all(Ok(()));
         browser.tell(Message::Stop);
         browser.tell(Message::Generate(Ok(1)));
         assert!(browser.status().starts_with("Generating"), "{}", browser.status());

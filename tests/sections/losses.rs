@@ -5,7 +5,7 @@ use noisette::diffusion::{SamplerConfig, SamplerKind};
 use noisette::engine::{Choice, Kind};
 use noisette::playground::Settings;
 use noisette::tensor::Shape;
-use noisette::web::app::Message;
+use noisette::web::app::{Effect, Message};
 use noisette::web::job::{Job, News, Tensor};
 use noisette::web::machine::{Badge, Missing};
 use noisette::web::messages::{FromWorker, ToWorker};
@@ -135,7 +135,8 @@ fn a_walk_begun_in_the_middle_begins_anew_from_there() {
         guidance: 1.0,
         sampler: SamplerConfig { kind: SamplerKind::Ipndm, steps: 6, ..SamplerConfig::default() },
     };
-    let walk = Job::Walk { settings, seed: 1, after: 2, images: 0..1, watch: Vec::new(), looks_back: true };
+    let walk =
+        Job::Walk { settings, seed: 1, after: 2, images: 0..1, watch: Vec::new(), fast: false, looks_back: true };
     let given = Tensor::new("x", Shape::SCALAR, vec![0.25]);
     pool.begin(walk, vec![given.clone()]);
     // Two leaders one after the other: the first is lost after a step.
@@ -156,4 +157,40 @@ fn a_walk_begun_in_the_middle_begins_anew_from_there() {
         pool.hear(worker, FromWorker::News { ticket, news }, moved);
         pool.hear(worker, FromWorker::Lost { message: "out of memory".to_owned() }, Vec::new());
     }
+}
+
+#[test]
+fn where_there_is_no_gpu_the_workers_start_together_and_where_there_is_one_the_needless_end() {
+    let mut browser = Browser::open("#model=digits", 2);
+    assert_eq!(browser.workers.len(), 1, "it may open a GPU");
+    browser.tell(Message::NoGpu);
+    assert_eq!(browser.workers.len(), 2);
+    browser.tell(Message::NoGpu);
+    assert_eq!(browser.workers.len(), 2, "once");
+    // They may be ready before the model is there, and the second before the first.
+    let [first, second] = [0, 1].map(|i| *browser.workers.keys().nth(i).expect("a worker"));
+    browser.say(second, FromWorker::Ready);
+    browser.tell(Message::List(Ok(entries())));
+    browser.effects();
+    browser.fetch("digits");
+    browser.say(first, FromWorker::Ready);
+    let opened = browser.effects().into_iter().filter_map(|effect| match effect {
+        Effect::Pool(Order::Open(worker, _)) => Some(worker),
+        _ => None,
+    });
+    assert_eq!(opened.collect::<Vec<_>>(), [second, first], "each once");
+    browser.say(second, FromWorker::Opened(engine(Kind::Cpu)));
+    assert!(!browser.app.common.pool.opened(), "the first one leads");
+    browser.say(first, FromWorker::Opened(engine(Kind::Cpu)));
+    browser.tell(Message::Generate(Ok(1)));
+    assert_eq!(browser.walks().len(), 2, "the first run is shared");
+    // What the browser did not have for the page the worker has found.
+    let mut browser = Browser::open("#model=digits", 2);
+    browser.tell(Message::NoGpu);
+    browser.tell(Message::List(Ok(entries())));
+    browser.fetch("digits");
+    let first = *browser.workers.keys().next().expect("a worker");
+    browser.say(first, FromWorker::Ready);
+    browser.say(first, FromWorker::Opened(engine(Kind::Gpu)));
+    assert_eq!(browser.workers.keys().copied().collect::<Vec<_>>(), [first]);
 }

@@ -7,6 +7,7 @@ mod losses;
 mod models;
 mod runs;
 mod settings;
+mod students;
 
 use noisette::engine::{Description, Kind};
 use noisette::web::app::{App, Described, Effect, Message};
@@ -26,6 +27,8 @@ struct Browser {
     workers: BTreeMap<WorkerId, Vec<ToWorker>>,
     /// Models that are to be fetched.
     wanted: Vec<Entry>,
+    /// Names of those whose student is.
+    students: Vec<String>,
     effects: Vec<Effect>,
     now: f64,
 }
@@ -40,6 +43,14 @@ fn model(name: &str) -> Described {
     let entry = entries().into_iter().find(|entry| entry.name == name).expect("an entry");
     let model = Model::read(entry, text("config.json"), Some(text("scheduler_config.json"))).expect("a model");
     Described { model, samples: Ok(Samples::digits()) }
+}
+
+/// A model's fast student.
+fn student(of: &str) -> Model {
+    let entry = entries().into_iter().find(|entry| entry.name == of).expect("an entry");
+    let folder = format!("{}/weights/{}/", env!("CARGO_MANIFEST_DIR"), entry.student());
+    let text = |file: &str| std::fs::read_to_string(format!("{folder}{file}")).expect("a student that ships");
+    Model::read(entry, text("config.json"), Some(text("scheduler_config.json"))).expect("a student")
 }
 
 fn engine(kind: Kind) -> Description {
@@ -58,15 +69,15 @@ impl Browser {
     /// A page that has just been opened at this address.
     fn open(hash: &str, cores: usize) -> Self {
         let app = App::new(Machine { cores, memory: 8e9 });
-        let (workers, wanted, effects) = Default::default();
-        let mut browser = Self { app, workers, wanted, effects, now: 0.0 };
+        let (workers, wanted, students, effects) = Default::default();
+        let mut browser = Self { app, workers, wanted, students, effects, now: 0.0 };
         browser.tell(Message::Begin(hash.to_owned(), None));
         browser
     }
 
-    /// One with the digits and an engine of this kind.
+    /// One with the digits, without their student, and an engine of this kind.
     fn ready(cores: usize, kind: Kind) -> Self {
-        let mut browser = Self::open("", cores);
+        let mut browser = Self::open("#model=digits", cores);
         browser.tell(Message::List(Ok(entries())));
         browser.fetch("digits");
         browser.start_all(kind);
@@ -84,6 +95,8 @@ impl Browser {
                 Effect::Pool(Order::Send(worker, message, _)) => {
                     self.workers.get_mut(worker).expect("a worker that runs").push(message.clone());
                 }
+                Effect::FetchStudent(of) => self.students.push(of.name.clone()),
+                Effect::Pool(Order::Load(worker)) => assert!(self.workers.contains_key(worker)),
                 Effect::Pool(Order::Open(worker, _)) => assert!(self.workers.contains_key(worker)),
                 Effect::Pool(Order::End(worker)) => drop(self.workers.remove(worker)),
                 Effect::Fetch(entry) => self.wanted.push(entry.clone()),
@@ -111,6 +124,13 @@ impl Browser {
             self.say(worker, FromWorker::Ready);
             self.say(worker, FromWorker::Opened(engine(kind)));
             done += 1;
+        }
+    }
+
+    /// Every worker has looked at the student.
+    fn load_all(&mut self, found: Result<(), String>) {
+        for worker in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.say(worker, FromWorker::Loaded(found.clone()));
         }
     }
 

@@ -20,7 +20,7 @@ fn another_model_in_the_middle_of_a_run_ends_it() {
     browser.fetch("emoji");
     assert!(!browser.app.common.running && browser.app.generate.run.is_none());
     assert_eq!(browser.app.common.shape, Shape::new(1, 32, 32, 3));
-    assert_eq!((browser.settings().model.as_str(), browser.settings().t), ("emoji", 900));
+    assert_eq!((browser.settings().model.name.as_str(), browser.settings().t), ("emoji", 900));
     browser.frame(worker, ticket, 2, images);
     browser.start_all(Kind::Cpu);
     assert!(browser.status().starts_with("Ready"), "{}", browser.status());
@@ -35,10 +35,10 @@ fn of_two_models_the_later_wish_counts_and_one_that_fails_leaves_the_present_one
     browser.control("model", "emoji");
     browser.control("model", "fashion");
     browser.fetch("emoji");
-    assert_eq!(browser.settings().model, "digits", "nobody waits for it any more");
+    assert_eq!(browser.settings().model.name, "digits", "nobody waits for it any more");
     browser.tell(Message::Described("fashion".to_owned(), Ok(Box::new(model("fashion")))));
     browser.tell(Message::Weights("fashion".to_owned(), Err("no route".to_owned())));
-    assert_eq!((browser.status(), browser.settings().model.as_str()), ("Error: no route.", "digits"));
+    assert_eq!((browser.status(), browser.settings().model.name.as_str()), ("Error: no route.", "digits"));
     assert_eq!(browser.app.machine.missing, Some(Missing::Model("fashion".to_owned())));
     assert!(browser.app.common.can_generate());
     browser.control("model", "emoji");
@@ -48,7 +48,7 @@ fn of_two_models_the_later_wish_counts_and_one_that_fails_leaves_the_present_one
     browser.tell(Message::Weights("fashion".to_owned(), Err("no route".to_owned())));
     browser.tell(Message::Retry);
     browser.fetch("fashion");
-    assert_eq!(browser.settings().model, "fashion");
+    assert_eq!(browser.settings().model.name, "fashion");
     assert_eq!(browser.app.machine.missing, None);
 }
 
@@ -59,7 +59,7 @@ fn a_link_to_another_model_leaves_the_present_one_in_the_control_and_a_hand_does
     assert!(browser.app.machine.download.as_ref().is_some_and(|download| download.by_hand));
     browser.tell(Message::Address("#model=fashion".to_owned(), None));
     assert!(browser.app.machine.download.as_ref().is_some_and(|download| !download.by_hand));
-    assert_eq!(browser.settings().model, "digits");
+    assert_eq!(browser.settings().model.name, "digits");
 }
 
 #[test]
@@ -69,9 +69,9 @@ fn the_status_is_true_while_models_come_and_go() {
     assert_eq!(browser.status(), "Loading emoji …".replace("emoji", &entries()[2].title));
     browser.tell(Message::Address("#model=digits".to_owned(), None));
     assert_eq!(browser.status(), "Ready.", "it is wanted no more");
-    browser.tell(Message::Address("#junk".to_owned(), None));
+    browser.tell(Message::Address("#model=digits&junk".to_owned(), None));
     assert!(browser.status().starts_with("Error: the link has a setting “junk”"));
-    browser.tell(Message::Address(String::new(), None));
+    browser.tell(Message::Address("#model=digits".to_owned(), None));
     assert_eq!(browser.status(), "Ready.", "that link is gone");
     browser.tell(Message::Generate(Ok(1)));
     browser.control("model", "fashion");

@@ -29,6 +29,8 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
         ("eta", "0.25"),
         ("engine", "cpu"),
         ("check-net", "ddpm"),
+        ("fast", "true"),
+        ("fast", "false"),
     ] {
         browser.control(id, text);
         let control = of(id).expect("a control");
@@ -40,7 +42,7 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
         assert!(browser.effects().contains(&Effect::WriteAddress { now: false }), "{id}");
     }
     let ids: Vec<_> = CONTROLS.iter().filter_map(|control| control.id).collect();
-    assert_eq!(ids.len(), 14, "a control that this test does not know: {ids:?}");
+    assert_eq!(ids.len(), 15, "a control that this test does not know: {ids:?}");
     // And what the link of it says is the same again.
     let hash = noisette::web::link::write(browser.settings());
     let mut again = Browser::ready(1, Kind::Cpu);

@@ -315,6 +315,42 @@ pub fn runs(route: Route) {
     }
 }
 
+/// diffusers' runs of a distilled model, which the program follows with no flag, or with another number of steps that the model
+/// names.
+pub fn students(route: Route) {
+    let model = golden::checkpoint("fast");
+    let suggested = &model.scheduler.suggested;
+    assert_eq!((suggested.steps, suggested.valid_steps.as_slice()), (Some(4), [2, 4].as_slice()));
+    let mut found = entries(&golden::dir("fast"));
+    found.retain(|name| name.starts_with("sample_"));
+    assert_eq!(found, ["sample_2.safetensors", "sample_4.safetensors"], "a run for each number of steps");
+    for steps in [4, 2] {
+        let name = format!("sample_{steps}.safetensors");
+        let file = golden::tensors("fast", &name);
+        let (shape, expected) = series(&file, "x");
+        let (timesteps, states) = if let Route::CommandLine(_) = route {
+            let folder = golden::dir("fast");
+            let (weights, init) = (folder.display(), folder.join(&name));
+            let flag = if steps == 4 { "" } else { "--steps 2" };
+            let arguments = format!("--weights {weights} --init {} {flag}", init.display());
+            let found = route.command("sample", &arguments, "--trace");
+            (integers(&found, "timesteps"), series(&found, "x").1)
+        } else {
+            let sampler = SamplerConfig { steps, ..suggested.over(model.scheduler.sampler(4)) };
+            let classes = integers(&file, "class_labels").into_iter().map(Some).collect();
+            let guidance = suggested.guidance_to_sample().expect("a scale");
+            let settings = Settings { classes, guidance, sampler };
+            Run { net: "fast", settings, start: Ok(name.clone()), shape, states: expected.clone() }.follow(route)
+        };
+        assert_eq!(timesteps, integers(&file, "timesteps"), "{route:?}, {name}");
+        assert_eq!(states.len(), steps, "{route:?}, {name}");
+        for (step, (x, expected)) in states.iter().zip(&expected).enumerate() {
+            let error = largest(x, expected);
+            assert!(error <= 3e-4, "{route:?}, {name}: after {} steps x is off by {error:.1e}", step + 1);
+        }
+    }
+}
+
 /// Steps, images and class of the traces, and the seed of their noise.
 const TRACES: (usize, usize, usize, u64) = (6, 2, 3, 5);
 

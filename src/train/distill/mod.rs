@@ -12,9 +12,10 @@ pub use interval::{Interval, intervals};
 pub use plan::Distillation;
 pub use teacher::Teacher;
 
+use super::draw::{draw_timesteps, mirror_some};
 use super::saved::{self, Progress, SavedError};
 use super::state::STATE_FILE;
-use super::{Recipe, StepReport, TrainError, TrainOptions, Trainer, draw_timesteps, mirror_some};
+use super::{Recipe, StepReport, TrainError, TrainOptions, Trainer};
 use crate::checkpoint::{Checkpoint, CheckpointError, Dtype, NotMadeFor, SchedulerConfig, TensorFile};
 use crate::diffusion::{DiffusionError, Schedule, forward};
 use crate::engine::{Engine, EngineError};

@@ -40,6 +40,8 @@ pub struct State {
     pub algorithm: Vec<(bool, String)>,
     /// That line.
     pub lit: Option<Line>,
+    /// What of it the fast student was not made for, if that is wanted: then the teacher generates.
+    pub not_for: Option<String>,
     /// What the pictures shown, or being made, are made with, and what the controls say, where they differ.
     pub changes: Option<[String; 2]>,
 }

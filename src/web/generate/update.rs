@@ -6,6 +6,7 @@ use crate::playground::{Settings, sampler_config, start_noise};
 use crate::web::app::{Common, Effect, Message};
 use crate::web::changes::{Request, changes};
 use crate::web::job::{Job, News, Tensor, Ticket};
+use crate::web::model::Model;
 use crate::web::pool::Told;
 use crate::web::sheet::Sheet;
 use crate::web::{milliseconds, plural};
@@ -82,31 +83,40 @@ fn columns(count: usize) -> usize {
     }
 }
 
-/// What the controls ask for, once the model is known.
-fn request(cx: &Common) -> Option<Request> {
+/// What the controls ask for, once the model is known; and what of it the fast student that is wanted was not made for.
+fn request(cx: &Common) -> Option<(Request, Option<String>)> {
     let (model, how) = (cx.model.as_ref()?, &cx.settings.sampling);
     let classes = model.config.classes();
     let classes: Vec<_> = (0..cx.settings.count).map(|image| cx.settings.class.of(image, classes)).collect();
     let eta = if Rule::of(how.sampler).allows.eta { how.eta } else { 0.0 };
-    let sampler = SamplerConfig {
-        spacing: how.spacing,
-        convention: how.convention,
-        ..sampler_config(&model.scheduler, how.sampler, how.steps, eta)
-    };
     // There is nothing to guide towards without a class.
     let guidance = if classes.iter().any(Option::is_some) { how.guidance } else { 1.0 };
-    Some(Request { settings: Settings { classes, guidance, sampler }, seed: cx.settings.seed })
+    let sampler = |of: &Model| SamplerConfig {
+        spacing: how.spacing,
+        convention: how.convention,
+        ..sampler_config(&of.scheduler, how.sampler, how.steps, eta)
+    };
+    let request = |of, fast| {
+        let settings = Settings { classes: classes.clone(), guidance, sampler: sampler(of) };
+        Request { settings, seed: cx.settings.seed, fast }
+    };
+    let Some(student) = cx.wanted_student() else { return Some((request(model, false), None)) };
+    Some(match student.made_for(&sampler(student), guidance, &classes) {
+        Ok(()) => (request(student, true), None),
+        Err(not_for) => (request(model, false), Some(not_for)),
+    })
 }
 
 /// The algorithm of the run in progress, or of the one that the controls ask for; and in what the pictures differ from these.
 fn explain(state: &mut State, cx: &Common) {
-    let (Some(model), Some(asked)) = (&cx.model, request(cx)) else { return };
+    let (Some(model), Some((asked, not_for))) = (&cx.model, request(cx)) else { return };
+    state.not_for = not_for;
     let run = state.run.as_ref();
     let active = run.filter(|run| run.active());
-    let shown = &active.map_or(&asked, |run| &run.request).settings;
+    let Request { settings: shown, fast, .. } = active.map_or(&asked, |run| &run.request);
     let class = shown.guidance != 0.0 || model.config.null_class.is_none();
     let class = class && shown.classes.iter().any(Option::is_some);
-    let guided = class && shown.guidance != 1.0 && model.config.null_class.is_some();
+    let guided = class && !fast && shown.guidance != 1.0 && model.config.null_class.is_some();
     state.algorithm = lines(&Shown {
         sampler: &shown.sampler,
         schedule: &model.schedule,
@@ -141,14 +151,19 @@ fn generate(state: &mut State, chance: &Result<u32, String>, cx: &mut Common) {
     }
     // However it was begun, the address holds the seed of what is shown.
     cx.want(Effect::WriteAddress { now: true });
-    let Some(request) = request(cx) else { return };
-    let Request { settings, seed } = request.clone();
+    let Some((request, not_for)) = request(cx) else { return };
+    let Request { mut settings, seed, fast } = request.clone();
     let (images, steps) = (plural(settings.classes.len(), "image"), plural(settings.sampler.steps, "step"));
-    cx.say(format!("Generating {images} in {steps} with {}.", Rule::of(settings.sampler.kind).title));
+    let teacher = if not_for.is_some() { ", by the teacher" } else { "" };
+    cx.say(format!("Generating {images} in {steps} with {}{teacher}.", Rule::of(settings.sampler.kind).title));
+    if fast {
+        // It is in the weights.
+        settings.guidance = 1.0;
+    }
     let images = 0..settings.classes.len();
     let walk = cx.model.as_ref().map(|model| Rule::of(settings.sampler.kind).walk(&model.schedule, &settings.sampler));
     let looks_back = walk.is_some_and(|walk| walk.is_ok_and(|walk| walk.looks_back()));
-    let job = Job::Walk { settings, seed, after: 0, images, watch: Vec::new(), looks_back };
+    let job = Job::Walk { settings, seed, after: 0, images, watch: Vec::new(), fast, looks_back };
     let ticket = Some(cx.pool.begin(job, Vec::new()));
     let noise = start(cx);
     let record = vec![Recorded { step: 0, timestep: None, pixels: noise.clone() }];

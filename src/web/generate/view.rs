@@ -4,6 +4,7 @@ use crate::diffusion::walk::Rule;
 use crate::web::app::{App, Common};
 use crate::web::page::dom::{self, Last};
 use crate::web::page::paint;
+use crate::web::plural;
 use crate::web::settings::{Class, Limits, Sampling};
 use web_sys::{Element, HtmlElement, HtmlProgressElement};
 
@@ -21,7 +22,8 @@ pub struct View {
     /// The last run's images by name, and what of its film is shown.
     film: Last<Vec<String>>,
     moment: Last<Option<(usize, usize, String)>>,
-    meaning: Last<(Sampling, Class, Limits)>,
+    meaning: Last<(Sampling, Class, Limits, bool)>,
+    fast: Last<String>,
 }
 
 impl View {
@@ -62,8 +64,14 @@ impl View {
         dom::set_enabled("generate", cx.can_generate());
         dom::set_enabled("stop", cx.running);
         self.show_film(state.film.as_ref());
-        if self.meaning.differs((cx.settings.sampling, cx.settings.class, cx.limits())) {
-            explain(cx);
+        let fast = cx.wanted_student().is_some() && state.not_for.is_none();
+        if self.meaning.differs((cx.settings.sampling, cx.settings.class, cx.limits(), fast)) {
+            explain(cx, fast);
+        }
+        let (text, there) = fast_meaning(app);
+        if self.fast.differs(text.clone()) {
+            dom::set_text("fast-meaning", &text);
+            dom::set_enabled("fast", there);
         }
     }
 
@@ -102,8 +110,8 @@ fn fill_classes(cx: &Common) {
     dom::set_options(&dom::select("class"), options);
 }
 
-/// What the settings mean.
-fn explain(cx: &Common) {
+/// What the settings mean; `fast` if the student generates.
+fn explain(cx: &Common, fast: bool) {
     let (settings, limits) = (&cx.settings, cx.limits());
     dom::set_enabled("eta", Rule::of(settings.sampling.sampler).allows.eta);
     dom::set_enabled("class", limits.classes > 0);
@@ -113,6 +121,7 @@ fn explain(cx: &Common) {
     dom::set_text("guidance-value", &format!("{:?}", settings.sampling.guidance));
     let meaning = match settings.sampling.guidance {
         _ if !guides => "this model cannot be guided",
+        _ if fast => "in the student’s weights; one evaluation a step",
         _ if settings.class == Class::None => "no class is asked for; one evaluation a step",
         0.0 => "the class is not looked at",
         w if w < 1.0 => "the class counts for less than it was trained to",
@@ -120,6 +129,29 @@ fn explain(cx: &Common) {
         _ => "the class is exaggerated; two evaluations a step",
     };
     dom::set_text("guidance-meaning", meaning);
+}
+
+/// What the switch means, and whether there is anything to switch.
+fn fast_meaning(app: &App) -> (String, bool) {
+    let (cx, not_for) = (&app.common, &app.generate.not_for);
+    let Some(teacher) = &cx.model else { return (String::new(), false) };
+    let title = &teacher.entry.title;
+    let text = match (cx.wanted_student(), not_for) {
+        _ if !teacher.entry.fast => "there is no student of this model".to_owned(),
+        (None, _) if cx.settings.model.fast => "the student is being loaded".to_owned(),
+        (None, _) => format!("{title} itself generates; its student needs fewer steps"),
+        (Some(_), None) => {
+            format!("{}, distilled from {title}", plural(cx.settings.sampling.steps, "step"))
+        }
+        (Some(student), Some(found)) => {
+            let guidance = student.scheduler.suggested.guidance.unwrap_or(1.0);
+            let steps = student.valid_steps();
+            format!(
+                "not for {found}, so {title} itself generates; the student knows {steps} steps of DDIM, classes, guidance {guidance}"
+            )
+        }
+    };
+    (text, teacher.entry.fast)
 }
 
 /// Writes the algorithm.

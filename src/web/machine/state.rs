@@ -1,7 +1,8 @@
 use crate::engine::Description;
 use crate::web::app::Described;
 use crate::web::milliseconds;
-use crate::web::models::Entry;
+use crate::web::model::Model;
+use crate::web::models::{Entry, Which};
 use crate::web::settings::Settings;
 
 /// The model and the engine, as the bar shows them.
@@ -11,6 +12,8 @@ pub struct State {
     pub models: Vec<Entry>,
     /// The one that is being fetched, and how far that is.
     pub download: Option<Download>,
+    /// The fast student that is being fetched.
+    pub student: Option<Student>,
     /// What could not be had, and can be tried again.
     pub missing: Option<Missing>,
     /// Whose the sample pictures are, where they are not the digits.
@@ -25,6 +28,8 @@ pub struct State {
     pub expected: Option<Settings>,
     /// What is wrong with it.
     pub problems: Vec<String>,
+    /// The address names the model.
+    pub linked: bool,
     /// What the last model's settings became with this one.
     pub moved: Vec<String>,
 }
@@ -38,6 +43,21 @@ pub enum Missing {
     Model(String),
     /// The engine.
     Engine,
+}
+
+/// A fast student that is being fetched, possibly before the model that it belongs to.
+#[derive(Debug)]
+pub struct Student {
+    /// That model's name.
+    pub of: String,
+    /// How far it is.
+    pub download: Download,
+    /// What is known of it.
+    pub model: Option<Box<Model>>,
+    /// Its weights are on their way.
+    pub asked: bool,
+    /// All of it is there.
+    pub whole: bool,
 }
 
 /// A model that is being fetched.
@@ -55,7 +75,26 @@ pub struct Download {
     pub by_hand: bool,
 }
 
+impl State {
+    /// Whether the weights of a model of this name, or of a student, are of any use to a page with this model.
+    pub fn has_use_for(&self, name: &str, present: &str) -> bool {
+        let of = |model: &str| Which::from_text(name).is_some_and(|which| which.name == model);
+        of(present) || self.student.as_ref().is_some_and(|student| of(&student.of))
+    }
+
+    /// What the download's line tells of: the model, then its student.
+    pub fn arriving(&self) -> Option<&Download> {
+        let student = self.student.as_ref().filter(|student| !student.whole);
+        self.download.as_ref().or(student.map(|student| &student.download))
+    }
+}
+
 impl Download {
+    /// The beginning of one.
+    pub fn new(name: String, title: String) -> Self {
+        Self { name, title, loaded: 0.0, total: None, by_hand: false }
+    }
+
     /// How far it is, in words.
     pub fn text(&self) -> String {
         let megabytes = |bytes: f64| format!("{:.1}", bytes / 1e6);

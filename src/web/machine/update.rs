@@ -1,15 +1,17 @@
 use super::state::{Badge, Download, Missing, Running, State};
+use super::student;
 use crate::engine::{Choice, Description, Kind};
 use crate::web::app::{Common, Described, Effect, Message};
 use crate::web::link;
 use crate::web::model::{Model, Samples};
-use crate::web::models::Entry;
+use crate::web::models::{Entry, Which};
 use crate::web::pool::Told;
 use crate::web::settings::Settings;
 use std::rc::Rc;
 
 /// Takes in what has happened.
 pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
+    student::update(state, message, cx);
     match message {
         Message::Begin(hash, memory) => {
             cx.say("Loading the network …");
@@ -67,7 +69,7 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Told(told) => hear(state, told, cx),
         _ => {}
     }
-    cx.loading = state.download.is_some();
+    cx.loading = state.download.is_some() || state.student.is_some();
 }
 
 /// Whether a model of this name is being fetched.
@@ -92,25 +94,23 @@ fn read_address(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Com
     let (mut settings, mut problems) = link::parse(hash);
     // Where this page has written the address itself, it has left a word on what stands in it.
     memory.into_iter().for_each(|memory| settings.recall(memory));
-    if !state.models.is_empty() && !state.models.iter().any(|entry| entry.name == settings.model) {
-        let (text, present) = unknown_model(state, &settings.model, cx);
-        problems.push(text);
-        settings.model = present;
-    }
+    state.linked = hash.contains("model=");
+    problems.extend(known(state, &mut settings.model, state.linked, cx));
     // A link that names no picture leaves the visitor's own where it is.
     if cx.settings.picture.is_none() && !hash.contains("picture=") {
         settings.picture = None;
     }
     // Nor does it say what a check times.
     settings.timed_net = cx.settings.timed_net;
-    let name = settings.model.clone();
+    let name = settings.model.name.clone();
     match &cx.model {
         Some(present) if present.entry.name != name => {
             (state.expected, state.problems) = (Some(settings), problems);
             return name;
         }
         Some(present) => {
-            settings.follow(&present.sampling());
+            let student = cx.student.as_ref().filter(|_| settings.model.fast);
+            settings.follow(&student.unwrap_or(present).sampling());
             problems.extend(settings.fit(cx.limits()));
         }
         None => {}
@@ -142,6 +142,8 @@ fn follow_link(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Comm
     }
     if !present && !awaits(state, &name) {
         load(state, &name, cx);
+    } else if let Some(entry) = entry(state, &name) {
+        student::want(state, &entry, cx);
     }
 }
 
@@ -149,34 +151,53 @@ fn follow_link(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Comm
 fn offer(state: &mut State, models: &[Entry], cx: &mut Common) {
     state.models = models.to_vec();
     state.missing = None;
-    if !models.iter().any(|entry| entry.name == cx.settings.model) {
-        let (text, present) = unknown_model(state, &cx.settings.model, cx);
-        cx.settings.model = present;
-        state.problems.push(text);
+    let mut which = cx.settings.model.clone();
+    if let Some(problem) = known(state, &mut which, state.linked, cx) {
+        state.problems.push(problem);
         cx.fail(&state.problems.join("; "));
     }
-    load(state, &cx.settings.model.clone(), cx);
+    cx.settings.model = which;
+    load(state, &cx.settings.model.name.clone(), cx);
 }
 
-/// Says that there is no such model, and which is taken for it.
-fn unknown_model(state: &State, name: &str, cx: &Common) -> (String, String) {
-    let names: Vec<&str> = state.models.iter().map(|entry| entry.name.as_str()).collect();
-    let present = cx.model.as_ref().map(|model| &model.entry).or(state.models.first());
-    let present = present.map_or(Settings::default().model, |entry| entry.name.clone());
-    (format!("there is no model “{name}” here, only {}", names.join(", ")), present)
+/// The entry of a model.
+fn entry(state: &State, name: &str) -> Option<Entry> {
+    state.models.iter().find(|entry| entry.name == name).cloned()
+}
+
+/// Takes another model for one that is not in the list, once there is a list, and a teacher for a student that there is none of.
+/// Answers with a sentence, of a student only if a link has named it.
+fn known(state: &State, which: &mut Which, linked: bool, cx: &Common) -> Option<String> {
+    if state.models.is_empty() {
+        return None;
+    }
+    let Some(entry) = entry(state, &which.name) else {
+        let names: Vec<&str> = state.models.iter().map(|entry| entry.name.as_str()).collect();
+        let problem = format!("there is no model “{which}” here, only {}", names.join(", "));
+        *which = match (&cx.model, state.models.first()) {
+            (Some(_), _) => cx.settings.model.clone(),
+            (None, first) => {
+                first.map_or(Settings::default().model, |entry| Which { name: entry.name.clone(), fast: entry.fast })
+            }
+        };
+        return Some(problem);
+    };
+    let lacks = which.fast && !entry.fast;
+    which.fast &= entry.fast;
+    (lacks && linked).then(|| format!("{} has no fast student", entry.name))
 }
 
 /// Has a model fetched, if there is one of that name. Until it is there the present one stays; of two wishes the later one counts.
 fn load(state: &mut State, name: &str, cx: &mut Common) {
-    let Some(entry) = state.models.iter().find(|entry| entry.name == name).cloned() else { return };
-    state.expected.take_if(|settings| settings.model != name);
+    let Some(entry) = entry(state, name) else { return };
+    state.expected.take_if(|settings| settings.model.name != name);
     (state.missing, state.described) = (None, None);
-    let (name, title) = (entry.name.clone(), entry.title.clone());
     if cx.has_weights && !cx.running {
-        cx.say(format!("Loading {title} …"));
+        cx.say(format!("Loading {} …", entry.title));
     }
-    state.download = Some(Download { name, title, loaded: 0.0, total: None, by_hand: false });
-    cx.want(Effect::Fetch(entry));
+    state.download = Some(Download::new(entry.name.clone(), entry.title.clone()));
+    cx.want(Effect::Fetch(entry.clone()));
+    student::want(state, &entry, cx);
 }
 
 /// Stays with the model that is there, and offers to try again.
@@ -184,7 +205,8 @@ fn cannot_load(state: &mut State, missing: Missing, message: &str, cx: &mut Comm
     state.missing = Some(missing);
     (state.download, state.expected, state.described) = (None, None, None);
     if let Some(model) = &cx.model {
-        cx.settings.model = model.entry.name.clone();
+        cx.settings.model.name = model.entry.name.clone();
+        state.student.take_if(|student| student.of != model.entry.name);
     }
     cx.fail(message);
 }
@@ -197,7 +219,9 @@ fn arrive(state: &mut State, bytes: f64, cx: &mut Common) {
         state.note = None;
     }
     cx.has_weights = true;
-    cx.pool.model(bytes, cx.settings.engine);
+    let fast = cx.model.as_ref().is_some_and(|model| model.entry.fast);
+    cx.pool.model(if fast { 2.0 * bytes } else { bytes }, cx.settings.engine);
+    student::join(state, cx);
     cx.changed();
 }
 
@@ -218,9 +242,10 @@ fn adopt(state: &mut State, Described { model, samples }: &Described, cx: &mut C
     state.credit = model.entry.credit.clone().filter(|_| samples.shape.c() == 3);
     cx.samples = Rc::new(samples);
     settings.follow(&Model::sampling(model));
+    cx.student = None;
     let other_shape = model.shape() != cx.shape;
     cx.shape = model.shape();
-    settings.model = model.entry.name.clone();
+    settings.model.name = model.entry.name.clone();
     cx.model = Some(model.clone());
     let moved = settings.fit(cx.limits());
     cx.raise(Message::Adopted { first, other_shape });
@@ -235,6 +260,7 @@ fn adopt(state: &mut State, Described { model, samples }: &Described, cx: &mut C
         }
         None => state.moved = moved,
     }
+    student::join(state, cx);
     cx.changed();
 }
 
@@ -251,10 +277,7 @@ fn hear(state: &mut State, told: &Told, cx: &mut Common) {
                 state.note = Some(format!("auto took the CPU: {why}"));
             }
             show_engine(state, engine, 1);
-            if !cx.running && !cx.status.failed {
-                let moved = std::mem::take(&mut state.moved);
-                cx.say(if moved.is_empty() { "Ready.".to_owned() } else { format!("Ready; {}.", moved.join("; ")) });
-            }
+            student::ready(state, cx);
         }
         Told::Workers(n) => time(state, |running| running.workers = *n),
         Told::WorkerLost { left, message } => {
@@ -289,6 +312,7 @@ fn hear(state: &mut State, told: &Told, cx: &mut Common) {
             state.missing.get_or_insert(Missing::Engine);
             cx.fail(&format!("{message}; another engine can be chosen above"));
         }
+        Told::StudentRefused { message } => student::give_up(state, message, cx),
         Told::News(..) => {}
     }
 }

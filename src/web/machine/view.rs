@@ -37,8 +37,8 @@ impl View {
         if self.missing.differs(state.missing.is_some()) {
             dom::set_shown("retry", state.missing.is_some());
         }
-        if self.download.differs(state.download.clone()) {
-            show_download(state.download.as_ref());
+        if self.download.differs(state.arriving().cloned()) {
+            show_download(state.arriving());
         }
         // Whose the pictures are is known with the model.
         let credit = cx.model.as_ref().map(|_| state.credit.clone());

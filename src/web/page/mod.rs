@@ -15,10 +15,11 @@ mod touch;
 use super::app::{App, Effect, FileId, Message, Status, Views};
 use super::link;
 use super::messages::ToWorker;
+use super::model::Model;
 use super::pool::Order;
 use super::pool::workers::{Machine, WorkerId};
 use connection::Connection;
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Function, Promise, Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::Closure;
@@ -36,7 +37,7 @@ pub struct Page {
     controls: controls::View,
     status: dom::Last<Status>,
     workers: Vec<(WorkerId, Connection)>,
-    /// The safetensors files of models by name: of the one at hand, as long as it is, for as many workers as may come. They lie in
+    /// The safetensors files of models by name: of the one at hand and of its student, as long as it is, for as many workers as may come. They lie in
     /// the browser's memory and not the program's.
     weights: Vec<(String, Uint8Array)>,
     files: Vec<(FileId, File)>,
@@ -71,6 +72,22 @@ pub fn start() {
     sight::follow();
     let (hash, memory) = address();
     dispatch(&page, Message::Begin(hash, memory));
+    spawn_local(async move {
+        if !has_gpu().await {
+            dispatch(&page, Message::NoGpu);
+        }
+    });
+}
+
+/// Whether the browser has a GPU for us. The worker asks, too, but that takes until it runs.
+async fn has_gpu() -> bool {
+    let ask = || -> Result<Promise, JsValue> {
+        let gpu = Reflect::get(&dom::window().navigator(), &"gpu".into())?;
+        let request: Function = Reflect::get(&gpu, &"requestAdapter".into())?.dyn_into()?;
+        request.call0(&gpu)?.dyn_into()
+    };
+    let Ok(adapter) = ask() else { return false };
+    JsFuture::from(adapter).await.is_ok_and(|adapter| !adapter.is_null() && !adapter.is_undefined())
 }
 
 /// Takes in what has happened, shows it, and does what follows.
@@ -194,6 +211,8 @@ fn perform(page: &Shared, effect: Effect) {
         Effect::Pool(order) => obey(page, order),
         Effect::FetchList => spawn_local(load_model::list(page.clone())),
         Effect::Fetch(entry) => spawn_local(load_model::fetch(page.clone(), entry)),
+        Effect::FetchStudent(entry) => spawn_local(load_model::fetch_student(page.clone(), entry)),
+        Effect::FetchStudentWeights(entry) => spawn_local(load_model::fetch_student_weights(page.clone(), entry)),
         Effect::OpenOwn(id, shape) => spawn_local(open(page.clone(), id, shape)),
         Effect::WriteAddress { now: true } => page.borrow_mut().write_address(),
         Effect::WriteAddress { now: false } => {
@@ -229,12 +248,14 @@ fn obey(page: &Shared, order: Order) {
         }
         Order::Open(worker, engine) => {
             let page = page.borrow();
-            let weights = page.weights.iter().find(|(name, _)| *name == page.app.common.settings.model);
-            let (Some(model), Some((_, weights))) = (&page.app.common.model, weights) else { return };
-            let (config, scheduler) = (model.config_text.clone(), model.scheduler_text.clone());
-            let file = weights.slice(0, weights.length());
+            let Some((config, scheduler, file)) = page.files_of(page.app.common.model.as_ref()) else { return };
             let message = ToWorker::Open { engine, config, scheduler };
             (worker, page.send(worker, &message, &[], Some(file)))
+        }
+        Order::Load(worker) => {
+            let page = page.borrow();
+            let Some((config, scheduler, file)) = page.files_of(page.app.common.student.as_ref()) else { return };
+            (worker, page.send(worker, &ToWorker::Load { config, scheduler }, &[], Some(file)))
         }
         Order::Send(worker, message, tensors) => (worker, page.borrow().send(worker, &message, &tensors, None)),
         Order::End(worker) => {
@@ -260,6 +281,14 @@ impl Page {
     ) -> Result<(), String> {
         let connection = self.workers.iter().find(|(other, _)| *other == worker);
         connection.map_or(Ok(()), |(_, connection)| connection.send(message, tensors, file))
+    }
+
+    /// The files of a model: two texts, and a copy of the weights, which will be the worker's.
+    fn files_of(&self, model: Option<&Model>) -> Option<(String, Option<String>, Uint8Array)> {
+        let model = model?;
+        let (_, weights) = self.weights.iter().find(|(name, _)| *name == model.entry.name)?;
+        let file = weights.slice(0, weights.length());
+        Some((model.config_text.clone(), model.scheduler_text.clone(), file))
     }
 
     fn write_address(&mut self) {

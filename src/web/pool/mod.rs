@@ -26,6 +26,8 @@ pub enum Order {
     Start(WorkerId),
     /// Hand it the model at hand, for this engine.
     Open(WorkerId, Choice),
+    /// Hand it the student of the model at hand as well.
+    Load(WorkerId),
     /// Send it a message.
     Send(WorkerId, ToWorker, Vec<Tensor>),
     /// End it.
@@ -73,6 +75,11 @@ pub enum Told {
         /// Why.
         message: String,
     },
+    /// The student cannot be used.
+    StudentRefused {
+        /// Why.
+        message: String,
+    },
     /// There is no engine.
     GaveUp {
         /// Why.
@@ -91,6 +98,7 @@ struct Walk {
     settings: Settings,
     seed: u64,
     watch: Vec<String>,
+    fast: bool,
     looks_back: bool,
     /// Which worker computes which share.
     of: Vec<WorkerId>,
@@ -122,6 +130,10 @@ pub struct Pool {
     machine: Machine,
     /// Bytes of the model at hand, once its weights are there.
     model: Option<f64>,
+    /// No GPU is to be had, as far as the browser has said.
+    no_gpu: bool,
+    /// The weights of its student are there, too.
+    student: bool,
     workers: Workers,
     /// Those that worked before the visitor chose another engine, until that one works.
     former: Option<Workers>,
@@ -165,8 +177,23 @@ impl Pool {
         self.start();
     }
 
-    /// The model at hand is this large. Another one than before gets new workers.
+    /// The browser has no GPU for anybody: the CPU's workers need not wait until the leader has found that out.
+    pub fn has_no_gpu(&mut self) {
+        self.no_gpu = true;
+        if !self.opened() && self.workers.leader().is_some() {
+            self.hire_ahead();
+        }
+    }
+
+    /// The weights of the model's student are there.
+    pub fn student(&mut self) {
+        self.student = true;
+        self.orders.extend(self.workers.with_engine(false).into_iter().map(Order::Load));
+    }
+
+    /// The model at hand is this large, its student included. Another one than before gets new workers.
     pub fn model(&mut self, bytes: f64, choice: Choice) {
+        self.student = false;
         if self.model.replace(bytes).is_none() {
             return self.open();
         }
@@ -187,11 +214,12 @@ impl Pool {
                     self.send(leader, ToWorker::Begin { ticket, job }, tensors);
                 }
             }
-            Job::Walk { settings, seed, after, watch, looks_back, .. } => {
+            Job::Walk { settings, seed, after, watch, fast, looks_back, .. } => {
                 self.pause_walk();
                 let start = Point { step: after, x: tensors.into_iter().next() };
                 let (number, of, gather, now) = (ticket, Vec::new(), Gather::new(&[], after), start.clone());
-                self.walk = Some(Walk { ticket, number, settings, seed, watch, looks_back, of, gather, start, now });
+                self.walk =
+                    Some(Walk { ticket, number, settings, seed, watch, fast, looks_back, of, gather, start, now });
                 self.resume();
             }
             Job::Check { .. } => {
@@ -230,7 +258,7 @@ impl Pool {
                     self.told.push(Told::News(ticket, news, tensors));
                 }
                 FromWorker::Lost { message } => self.lose(worker, &message),
-                FromWorker::Opened(_) | FromWorker::Refused { .. } => {}
+                FromWorker::Opened(_) | FromWorker::Loaded(_) | FromWorker::Refused { .. } => {}
             };
         }
         if !self.workers.knows(worker) {
@@ -242,14 +270,22 @@ impl Pool {
         }
         let leads = self.workers.leader() == Some(worker);
         match message {
-            FromWorker::Ready => {
-                self.workers.is_ready(worker);
-                if leads { self.open() } else { self.orders.push(Order::Open(worker, Choice::Cpu)) }
-            }
+            FromWorker::Ready if !self.workers.is_ready(worker) => {}
+            FromWorker::Ready => self.open(),
             FromWorker::Opened(engine) => {
                 self.workers.has_opened(worker);
+                if self.student {
+                    self.orders.push(Order::Load(worker));
+                }
                 if leads { self.welcome(engine) } else { self.told.push(Told::Workers(self.workers.opened())) }
             }
+            FromWorker::Loaded(Ok(())) => {
+                self.workers.has_student(worker);
+                if self.walk.as_ref().is_some_and(|walk| walk.fast && walk.of.is_empty()) {
+                    self.resume();
+                }
+            }
+            FromWorker::Loaded(Err(message)) => self.refuse_student(&message),
             FromWorker::Refused { message } if leads => self.fall_back(&message),
             FromWorker::Refused { message } | FromWorker::Lost { message } => self.lose(worker, &message),
             FromWorker::News { ticket, news } => self.hear_of(worker, ticket, news, tensors),
@@ -358,6 +394,20 @@ impl Pool {
         self.told.push(Told::GaveUp { message });
     }
 
+    /// The student does not fit. What it was asked for ends.
+    fn refuse_student(&mut self, message: &str) {
+        // Every worker says so, and once is enough.
+        if !std::mem::take(&mut self.student) {
+            return;
+        }
+        let message = message.to_owned();
+        if let Some(walk) = self.walk.take_if(|walk| walk.fast) {
+            let failed = News::Failed { message: message.clone() };
+            self.told.push(Told::News(walk.ticket, failed, Vec::new()));
+        }
+        self.told.push(Told::StudentRefused { message });
+    }
+
     /// Starts a leader for `choice`, in place of all workers there are.
     fn start(&mut self) {
         let present = std::mem::take(&mut self.workers);
@@ -365,16 +415,31 @@ impl Pool {
         self.prediction = None;
         self.told.push(Told::Starting(self.choice));
         self.hire();
+        self.hire_ahead();
     }
 
-    /// Hands the model to a leader that waits for it.
-    fn open(&mut self) {
-        let Some(leader) = self.workers.leader().filter(|_| self.workers.leader_listens()) else { return };
-        if self.model.is_none() {
-            return self.told.push(Told::Waiting);
+    /// Starts the others beside the leader, where it is plain that the CPU computes: starting takes longer than the first picture.
+    fn hire_ahead(&mut self) {
+        if self.choice == Choice::Cpu || (self.choice == Choice::Auto && self.no_gpu) {
+            let wanted = self.machine.workers(self.model.unwrap_or_default());
+            (self.workers.all.len()..wanted).for_each(|_| self.hire());
         }
-        self.told.push(Told::Opening);
-        self.orders.push(Order::Open(leader, self.choice));
+    }
+
+    /// Hands the model to those who wait for it: the leader opens what was chosen, the others are the CPU's.
+    fn open(&mut self) {
+        let leader = self.workers.leader().filter(|_| self.workers.leader_listens());
+        if self.model.is_none() {
+            return if leader.is_some() {
+                self.told.push(Told::Waiting)
+            };
+        }
+        if let Some(leader) = leader.filter(|_| self.workers.ask_leader()) {
+            self.told.push(Told::Opening);
+            self.orders.push(Order::Open(leader, self.choice));
+        }
+        let others = self.workers.ask_others();
+        self.orders.extend(others.into_iter().map(|worker| Order::Open(worker, Choice::Cpu)));
     }
 
     /// The leader's engine is open.
@@ -386,7 +451,11 @@ impl Pool {
         self.end_all(former);
         self.told.push(Told::Opened(engine));
         let wanted = if several { self.machine.workers(self.model.unwrap_or_default()) } else { 1 };
-        (1..wanted).for_each(|_| self.hire());
+        (self.workers.all.len()..wanted).for_each(|_| self.hire());
+        // Those that were hired ahead for another engine, or a smaller model.
+        let needless = self.workers.all.drain(wanted..);
+        self.orders.extend(needless.map(|worker| Order::End(worker.id)));
+        self.told.push(Told::Workers(self.workers.opened()));
         self.resume();
     }
 
@@ -394,7 +463,7 @@ impl Pool {
     fn resume(&mut self) {
         self.pause_walk();
         let number = self.number();
-        let of = self.workers.with_engine();
+        let of = self.workers.with_engine(self.walk.as_ref().is_some_and(|walk| walk.fast));
         let Some(walk) = self.walk.as_mut().filter(|_| !of.is_empty()) else { return };
         if walk.looks_back {
             // What was remembered is gone with the worker.
@@ -410,8 +479,9 @@ impl Pool {
                 let values = x.values.get(images.start * len..images.end * len).unwrap_or_default();
                 Tensor::new(&x.name, x.shape.with_n(images.len()), values.to_vec())
             });
-            let (settings, watch, looks_back) = (walk.settings.clone(), walk.watch.clone(), walk.looks_back);
-            let job = Job::Walk { settings, seed: walk.seed, after: walk.now.step, images, watch, looks_back };
+            let (settings, watch) = (walk.settings.clone(), walk.watch.clone());
+            let Walk { seed, fast, looks_back, .. } = *walk;
+            let job = Job::Walk { settings, seed, after: walk.now.step, images, watch, fast, looks_back };
             let message = ToWorker::Begin { ticket: number, job };
             self.orders.push(Order::Send(worker, message, share.into_iter().collect()));
         }

@@ -44,14 +44,18 @@ pub struct Worker {
     pub id: WorkerId,
     /// It listens.
     ready: bool,
+    /// It was handed the model.
+    asked: bool,
     /// It has an engine and the model.
     opened: bool,
+    /// It has the model's student as well.
+    fast: bool,
 }
 
 impl Worker {
     /// One that is being started.
     pub fn new(id: WorkerId) -> Self {
-        Self { id, ready: false, opened: false }
+        Self { id, ready: false, asked: false, opened: false, fast: false }
     }
 }
 
@@ -80,25 +84,44 @@ impl Workers {
         self.all.iter().any(|worker| worker.id == id)
     }
 
-    /// A worker listens.
-    pub fn is_ready(&mut self, id: WorkerId) {
-        self.all.iter_mut().filter(|worker| worker.id == id).for_each(|worker| worker.ready = true);
+    /// A worker listens. Answers whether that is new.
+    pub fn is_ready(&mut self, id: WorkerId) -> bool {
+        let worker = self.all.iter_mut().find(|worker| worker.id == id);
+        worker.is_some_and(|worker| !std::mem::replace(&mut worker.ready, true))
+    }
+
+    /// Whether the leader was not handed the model before; it is now.
+    pub fn ask_leader(&mut self) -> bool {
+        self.all.first_mut().is_some_and(|leader| !std::mem::replace(&mut leader.asked, true))
+    }
+
+    /// Those but the leader that listen and were not handed the model before.
+    pub fn ask_others(&mut self) -> Vec<WorkerId> {
+        let waiting = self.all.iter_mut().skip(1).filter(|worker| worker.ready);
+        waiting.filter_map(|worker| (!std::mem::replace(&mut worker.asked, true)).then_some(worker.id)).collect()
     }
 
     /// A worker has an engine.
     pub fn has_opened(&mut self, id: WorkerId) {
-        self.all.iter_mut().filter(|worker| worker.id == id).for_each(|worker| worker.opened = true);
+        self.all.iter_mut().filter(|worker| worker.id == id).for_each(|worker| {
+            (worker.ready, worker.asked, worker.opened) = (true, true, true);
+        });
     }
 
-    /// Those with an engine, if the leader has one.
-    pub fn with_engine(&self) -> Vec<WorkerId> {
+    /// A worker has the student.
+    pub fn has_student(&mut self, id: WorkerId) {
+        self.all.iter_mut().filter(|worker| worker.id == id).for_each(|worker| worker.fast = true);
+    }
+
+    /// Those with an engine, if the leader has one; or only those with the student.
+    pub fn with_engine(&self, fast: bool) -> Vec<WorkerId> {
         let opened = self.all.iter().filter(|worker| worker.opened && self.engine.is_some());
-        opened.map(|worker| worker.id).collect()
+        opened.filter(|worker| worker.fast || !fast).map(|worker| worker.id).collect()
     }
 
     /// Their number.
     pub fn opened(&self) -> usize {
-        self.with_engine().len()
+        self.with_engine(false).len()
     }
 
     /// A worker is of no more use.

@@ -19,6 +19,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, MessageChannel, MessageEvent, MessagePort};
 
+/// Milliseconds between two parts of a step that are told of.
+const PART_EVERY: f64 = 200.0;
+
 /// A message, its tensors, and the bytes in case they are a file.
 type Arrived = (ToWorker, Vec<Tensor>, Vec<u8>);
 
@@ -39,8 +42,11 @@ struct Prediction {
 /// The walk in progress, for the news of it.
 struct Progress {
     ticket: Ticket,
+    fast: bool,
     step: usize,
     milliseconds: f64,
+    /// When the page last heard of it.
+    told: f64,
 }
 
 struct Worker {
@@ -48,6 +54,8 @@ struct Worker {
     inbox: Rc<RefCell<Inbox>>,
     channel: MessageChannel,
     session: Option<Session>,
+    /// The model's fast student, on the same engine.
+    student: Option<Session>,
     prediction: Option<Prediction>,
     progress: Option<Progress>,
 }
@@ -81,7 +89,9 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
         }
     };
     post(&scope, &FromWorker::Ready, &[]);
-    spawn_local(Worker { scope, inbox, channel, session: None, prediction: None, progress: None }.serve());
+    spawn_local(
+        Worker { scope, inbox, channel, session: None, student: None, prediction: None, progress: None }.serve(),
+    );
 }
 
 /// Sends a message; one that cannot be made is said instead.
@@ -136,7 +146,7 @@ impl Worker {
     async fn obey(&mut self, message: ToWorker, tensors: Vec<Tensor>, bytes: &[u8]) {
         match message {
             ToWorker::Open { engine, config, scheduler } => {
-                self.session = None;
+                (self.session, self.student) = (None, None);
                 match open(engine, &config, scheduler.as_deref(), bytes).await {
                     Ok(session) => {
                         self.post(&FromWorker::Opened(session.engine().describe()));
@@ -145,16 +155,28 @@ impl Worker {
                     Err(message) => self.post(&FromWorker::Refused { message }),
                 }
             }
+            ToWorker::Load { config, scheduler } => {
+                // Without an engine somebody else has heard why.
+                let Some(session) = &self.session else { return };
+                let loaded = load(session.engine().clone(), &config, scheduler.as_deref(), bytes);
+                let loaded = loaded.map(|student| self.student = Some(student));
+                self.post(&FromWorker::Loaded(loaded));
+            }
             ToWorker::Begin { ticket, job } => self.begin(ticket, job, tensors).await,
             ToWorker::End { ticket } => {
                 self.prediction.take_if(|prediction| prediction.ticket == ticket);
-                if self.progress.take_if(|progress| progress.ticket == ticket).is_some()
-                    && let Some(session) = &mut self.session
+                if let Some(Progress { fast, .. }) = self.progress.take_if(|progress| progress.ticket == ticket)
+                    && let Some(session) = self.session(fast)
                 {
                     session.stop();
                 }
             }
         }
+    }
+
+    /// The model, or its student.
+    fn session(&mut self, fast: bool) -> Option<&mut Session> {
+        if fast { self.student.as_mut() } else { self.session.as_mut() }
     }
 
     async fn begin(&mut self, ticket: Ticket, job: Job, mut tensors: Vec<Tensor>) {
@@ -171,13 +193,14 @@ impl Worker {
             Job::Predict { timestep } => {
                 self.prediction = Some(Prediction { ticket, timestep, x: x.unwrap_or_default() });
             }
-            Job::Walk { settings, seed, after, images, watch, .. } => {
+            Job::Walk { settings, seed, after, images, watch, fast, .. } => {
                 self.progress = None;
+                let told = now(&self.scope);
                 let noise = x.map_or(Noise::Seed(seed), |x| Noise::Given { x, steps: None, seed });
-                let Some(session) = &mut self.session else { return self.lacks_engine(ticket) };
+                let Some(session) = self.session(fast) else { return self.lacks_engine(ticket) };
                 let begun = session.watch(&watch).and_then(|()| session.start_part(&settings, noise, after, images));
                 match begun {
-                    Ok(()) => self.progress = Some(Progress { ticket, step: after, milliseconds: 0.0 }),
+                    Ok(()) => self.progress = Some(Progress { ticket, fast, step: after, milliseconds: 0.0, told }),
                     Err(error) => self.fail(ticket, &error),
                 }
             }
@@ -200,10 +223,9 @@ impl Worker {
     }
 
     async fn advance(&mut self) {
-        let (Some(session), Some(progress)) = (&mut self.session, &mut self.progress) else {
-            self.progress = None;
-            return;
-        };
+        let Some(progress) = &mut self.progress else { return };
+        let session = if progress.fast { &mut self.student } else { &mut self.session };
+        let Some(session) = session else { return self.progress = None };
         let begin = now(&self.scope);
         let advance = session.advance().await;
         progress.milliseconds += now(&self.scope) - begin;
@@ -211,11 +233,15 @@ impl Worker {
         match advance {
             Ok(Advance::Part { done, of }) => {
                 let step = progress.step + 1;
-                self.tell(ticket, News::Part { step, done, of }, &[]);
+                // Of a quick step only the end is worth the page's time, which two cores take from the workers'.
+                if progress.told + PART_EVERY <= begin {
+                    progress.told = begin;
+                    self.tell(ticket, News::Part { step, done, of }, &[]);
+                }
             }
             Ok(Advance::Step(frame)) => {
                 let milliseconds = std::mem::take(&mut progress.milliseconds);
-                progress.step = frame.step;
+                (progress.step, progress.told) = (frame.step, begin);
                 let image = session.image_shape();
                 let shape = image.with_n(frame.x.len() / image.len());
                 let news = News::Frame { step: frame.step, timestep: frame.timestep, milliseconds };
@@ -250,10 +276,14 @@ impl Worker {
 }
 
 async fn open(choice: Choice, config: &str, scheduler: Option<&str>, weights: &[u8]) -> Result<Session, String> {
+    let engine = Engine::open(choice).await.map_err(|error| error.to_string())?;
+    load(engine, config, scheduler, weights)
+}
+
+fn load(engine: Engine, config: &str, scheduler: Option<&str>, weights: &[u8]) -> Result<Session, String> {
     let scheduler = scheduler.map(str::as_bytes);
     let checkpoint =
         Checkpoint::from_bytes(config.as_bytes(), scheduler, weights).map_err(|error| error.to_string())?;
-    let engine = Engine::open(choice).await.map_err(|error| error.to_string())?;
     let one_by_one = engine.describe().one_by_one;
     let mut session = Session::new(engine, checkpoint).map_err(|error| error.to_string())?;
     if one_by_one {
