@@ -30,6 +30,10 @@ pub enum Message {
     Generate(Result<u32, String>),
     /// The dice was pressed.
     Dice(Result<u32, String>),
+    /// Pause was pressed, or Play.
+    Pause,
+    /// Step was pressed; a number by chance, or why there is none.
+    Step(Result<u32, String>),
     /// Stop was pressed.
     Stop,
     /// Try again was pressed.

@@ -28,6 +28,8 @@ pub enum Job {
         seed: u64,
         /// Steps already done.
         after: usize,
+        /// Steps after which it waits until it may go on; without them it does not.
+        until: Option<usize>,
         /// The images to compute, of those asked for.
         images: Range<usize>,
         /// Names of inner values that every frame brings along.
@@ -44,6 +46,11 @@ pub enum Job {
         /// config.json of the net to time; without one it is the original DDPM's.
         config: Option<String>,
     },
+}
+
+/// Whether a walk takes another step after so many, if it is to wait after `until`.
+pub fn goes_on(step: usize, until: Option<usize>) -> bool {
+    until.is_none_or(|until| step < until)
 }
 
 /// What has come of a job.

@@ -33,6 +33,13 @@ pub enum ToWorker {
         /// What to do.
         job: Job,
     },
+    /// Let a walk go as far as this, and keep it there.
+    Until {
+        /// Which.
+        ticket: Ticket,
+        /// Steps after which it waits; without them it goes on to its end.
+        until: Option<usize>,
+    },
     /// Drop a job.
     End {
         /// Which.
@@ -173,6 +180,7 @@ mod tests {
             settings,
             seed: 6,
             after: 1,
+            until: None,
             images: 0..2,
             watch: vec!["attention".to_owned()],
             fast: false,

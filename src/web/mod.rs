@@ -54,6 +54,16 @@ fn milliseconds(ms: f64) -> String {
     if ms < 10.0 { format!("{ms:.1}") } else { format!("{ms:.0}") }
 }
 
+/// About how long something will take, in words: nobody counts on the last second.
+fn time_left(ms: f64) -> String {
+    match ms / 1000.0 {
+        s if s < 1.0 => "less than 1 s left".to_owned(),
+        s if s < 90.0 => format!("about {s:.0} s left"),
+        s if s < 5400.0 => format!("about {:.0} min left", s / 60.0),
+        s => format!("about {:.0} h left", s / 3600.0),
+    }
+}
+
 fn plural(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

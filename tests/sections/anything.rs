@@ -37,7 +37,8 @@ fn is_sound(browser: &Browser) {
         assert!(!active || cx.has_weights);
     }
     if let Some(film) = &app.generate.film {
-        assert!(!active && film.at <= film.last && film.of < film.images.len() && film.tile() < 11);
+        assert!(film.at <= film.last && film.last <= film.end && film.of < film.images.len() && film.tile() < 11);
+        assert!(active || film.last == film.end, "of a run that is over nothing is missing");
     }
     assert!((0.0..=1.0).contains(&app.generate.progress), "{}", app.generate.progress);
     if cx.pool.opened() {
@@ -65,7 +66,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         known[rng.below(known.len())].unwrap_or(3)
     };
     let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
-    match rng.below(28) {
+    match rng.below(30) {
         0 => {
             let hash = pick(
                 rng,
@@ -100,6 +101,8 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         6 | 7 => Message::Generate(Ok(rng.u32())),
         8 => Message::Dice(Err("none".to_owned())),
         9 => Message::Stop,
+        28 => Message::Pause,
+        29 => Message::Step(Ok(rng.u32())),
         10 => Message::Retry,
         11 => Message::Copied(rng.below(2) == 0),
         12 => Message::Scrub(rng.below(40)),

@@ -135,8 +135,16 @@ fn a_walk_begun_in_the_middle_begins_anew_from_there() {
         guidance: 1.0,
         sampler: SamplerConfig { kind: SamplerKind::Ipndm, steps: 6, ..SamplerConfig::default() },
     };
-    let walk =
-        Job::Walk { settings, seed: 1, after: 2, images: 0..1, watch: Vec::new(), fast: false, looks_back: true };
+    let walk = Job::Walk {
+        settings,
+        seed: 1,
+        after: 2,
+        until: None,
+        images: 0..1,
+        watch: Vec::new(),
+        fast: false,
+        looks_back: true,
+    };
     let given = Tensor::new("x", Shape::SCALAR, vec![0.25]);
     pool.begin(walk, vec![given.clone()]);
     // Two leaders one after the other: the first is lost after a step.

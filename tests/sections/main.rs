@@ -5,6 +5,7 @@ mod anything;
 mod check;
 mod losses;
 mod models;
+mod pauses;
 mod runs;
 mod settings;
 mod students;
@@ -175,6 +176,18 @@ impl Browser {
         for (worker, ticket, _, images) in self.walks() {
             self.frame(worker, ticket, step, images);
         }
+    }
+
+    /// After how many steps the walks in progress wait, as each worker was told last; none of those that go on to their end.
+    fn until(&self) -> Vec<Option<usize>> {
+        let told = |worker: &WorkerId, number: Ticket| {
+            self.workers[worker].iter().rev().find_map(|message| match message {
+                ToWorker::Begin { ticket, job: Job::Walk { until, .. } } if *ticket == number => Some(*until),
+                ToWorker::Until { ticket, until } if *ticket == number => Some(*until),
+                _ => None,
+            })
+        };
+        self.walks().iter().filter_map(|(worker, ticket, ..)| told(worker, *ticket)).collect()
     }
 
     fn frame(&mut self, worker: WorkerId, ticket: Ticket, step: usize, images: usize) {

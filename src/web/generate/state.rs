@@ -1,3 +1,4 @@
+use super::clock::Clock;
 use crate::tensor::Shape;
 use crate::web::changes::Request;
 use crate::web::job::Ticket;
@@ -46,19 +47,21 @@ pub struct State {
     pub changes: Option<[String; 2]>,
 }
 
-/// The film of a run that is over.
+/// The film of a run, as far as it has come.
 #[derive(Debug)]
 pub struct Film {
     /// What its images are called.
     pub images: Vec<String>,
     /// The one that is shown.
     pub of: usize,
-    /// It at eleven moments.
+    /// It at eleven moments of 0…`end`, as far as they are there.
     pub tiles: Sheet,
     /// The moment that the grid shows, 0…`last`.
     pub at: usize,
-    /// The last one.
+    /// The newest one.
     pub last: usize,
+    /// The one that will be the last.
+    pub end: usize,
     /// That moment, in words.
     pub caption: String,
 }
@@ -66,7 +69,7 @@ pub struct Film {
 impl Film {
     /// The tile that is nearest to the moment shown.
     pub fn tile(&self) -> usize {
-        (self.at * (TILES - 1) + self.last / 2).checked_div(self.last).unwrap_or(0)
+        (self.at * (TILES - 1) + self.end / 2).checked_div(self.end).unwrap_or(0)
     }
 }
 
@@ -81,14 +84,18 @@ pub struct Run {
     pub step: usize,
     /// Milliseconds of all steps together.
     pub computed: f64,
-    /// When it began.
-    pub began: f64,
+    /// The time it takes.
+    pub clock: Clock,
+    /// It waits after the steps it has, or will after the one it was allowed.
+    pub paused: bool,
     /// The pixels of the steps that are kept.
     pub record: Vec<Recorded>,
+    /// Those of the newest step.
+    pub newest: Option<Recorded>,
 }
 
 /// The pixels after a step.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recorded {
     /// Steps done.
     pub step: usize,
@@ -114,22 +121,33 @@ impl Run {
         self.ticket.is_some()
     }
 
-    /// Keeps a step, if it is one of those that are kept.
-    pub fn keep(&mut self, step: usize, timestep: usize, pixels: &Sheet) {
-        let every = (self.steps() * pixels.bytes.len()).div_ceil(FILM_BYTES).max(1);
-        if step.is_multiple_of(every) || step == self.steps() {
-            self.record.push(Recorded { step, timestep: Some(timestep), pixels: pixels.clone() });
-        }
+    /// Of how many steps one is kept.
+    fn every(&self) -> usize {
+        let bytes = self.record.first().map_or(0, |noise| noise.pixels.bytes.len());
+        (self.steps() * bytes).div_ceil(FILM_BYTES).max(1)
     }
 
-    /// The run of one image at eleven moments.
-    pub fn tiles(&self, of: usize, shape: Shape) -> Sheet {
+    /// The number of the last moment that will be kept; that of the noise is 0.
+    pub fn moments(&self) -> usize {
+        self.steps().div_ceil(self.every())
+    }
+
+    /// Takes in a step, and keeps it, if it is one of those that are kept.
+    pub fn keep(&mut self, step: usize, timestep: usize, pixels: Sheet) {
+        let newest = Recorded { step, timestep: Some(timestep), pixels };
+        if step.is_multiple_of(self.every()) || step == self.steps() {
+            self.record.push(newest.clone());
+        }
+        self.newest = Some(newest);
+    }
+
+    /// The run of one image at eleven moments of 0…`end`, as far as they are there.
+    pub fn tiles(&self, of: usize, shape: Shape, end: usize) -> Sheet {
         let image = shape.pixels() * pixel_bytes(shape);
-        let last = self.record.len() - 1;
         let tile = |i: usize| {
-            let at = (i * last + (TILES - 1) / 2) / (TILES - 1);
-            self.record[at].pixels.bytes.get(of * image..(of + 1) * image).unwrap_or_default()
+            let recorded = self.record.get((i * end + (TILES - 1) / 2) / (TILES - 1))?;
+            recorded.pixels.bytes.get(of * image..(of + 1) * image)
         };
-        Sheet::new((0..TILES).flat_map(tile).copied().collect(), shape, TILES)
+        Sheet::new((0..TILES).filter_map(tile).flatten().copied().collect(), shape, TILES)
     }
 }

@@ -1,4 +1,6 @@
-use super::state::{Film, Line, Recorded, Run, State};
+use super::clock::Clock;
+use super::state::{Line, Recorded, Run, State};
+use super::{film, pace};
 use crate::diffusion::SamplerConfig;
 use crate::diffusion::walk::Rule;
 use crate::diffusion::walk::lines::{Shown, lines};
@@ -37,7 +39,9 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
                 cx.name_invalid();
             }
         }
-        Message::Generate(chance) => generate(state, chance, cx),
+        Message::Generate(chance) => generate(state, chance, None, cx),
+        Message::Pause => pace::pause(state, cx),
+        Message::Step(chance) => pace::step(state, chance, cx),
         Message::Stop => stop(state, cx),
         Message::Copied(_) if state.changes.is_some() => {
             cx.status.text += " It holds the settings as they are now, not those of the pictures shown.";
@@ -45,12 +49,8 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Copied(_) if !cx.invalid.is_empty() => {
             cx.status.text += " What is marked red is not in it.";
         }
-        Message::Scrub(at) => scrub(state, *at),
-        Message::FilmOf(of) => {
-            if let (Some(film), Some(run)) = (&mut state.film, &state.run) {
-                (film.of, film.tiles) = (*of, run.tiles(*of, cx.shape));
-            }
-        }
+        Message::Scrub(at) => film::scrub(state, *at),
+        Message::FilmOf(of) => film::of(state, *of, cx),
         Message::Told(Told::News(ticket, news, tensors)) => hear(state, *ticket, news, tensors, cx),
         _ => {}
     }
@@ -135,8 +135,9 @@ fn throw_dice(chance: &Result<u32, String>, cx: &mut Common) {
     }
 }
 
-/// Begins a run with what the controls say. From the same noise as the last one only if the seed is to be kept.
-fn generate(state: &mut State, chance: &Result<u32, String>, cx: &mut Common) {
+/// Begins a run with what the controls say, which waits after `until` steps. From the same noise as the last one only if the seed
+/// is to be kept.
+pub(super) fn generate(state: &mut State, chance: &Result<u32, String>, until: Option<usize>, cx: &mut Common) {
     if !cx.can_generate() {
         return;
     }
@@ -163,14 +164,15 @@ fn generate(state: &mut State, chance: &Result<u32, String>, cx: &mut Common) {
     let images = 0..settings.classes.len();
     let walk = cx.model.as_ref().map(|model| Rule::of(settings.sampler.kind).walk(&model.schedule, &settings.sampler));
     let looks_back = walk.is_some_and(|walk| walk.is_ok_and(|walk| walk.looks_back()));
-    let job = Job::Walk { settings, seed, after: 0, images, watch: Vec::new(), fast, looks_back };
+    let job = Job::Walk { settings, seed, after: 0, until, images, watch: Vec::new(), fast, looks_back };
     let ticket = Some(cx.pool.begin(job, Vec::new()));
     let noise = start(cx);
     let record = vec![Recorded { step: 0, timestep: None, pixels: noise.clone() }];
-    state.run = Some(Run { ticket, request, step: 0, computed: 0.0, began: cx.now, record });
-    state.grid = Some(noise);
+    let (clock, paused) = (Clock::start(cx.now), until.is_some());
+    state.run = Some(Run { ticket, request, step: 0, computed: 0.0, clock, paused, record, newest: None });
     state.caption = Some(caption(state, cx));
-    (state.film, state.lit, state.progress) = (None, Some(Line::Start), 0.0);
+    (state.lit, state.progress) = (Some(Line::Start), 0.0);
+    film::begin(state, cx);
     explain(state, cx);
 }
 
@@ -220,17 +222,21 @@ fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: 
             let Some(x) = Tensor::take(&mut tensors.to_vec(), "x", shape.len()) else { return };
             let pixels = Sheet::of(&x, shape, columns(run.count()));
             (run.step, run.computed) = (*step, run.computed + milliseconds);
-            run.keep(*step, *timestep, &pixels);
-            let steps = run.steps();
-            state.progress = *step as f64 / steps as f64;
-            state.now = format!("step {step} of {steps} · timestep {timestep}");
+            run.clock.step(cx.now);
+            run.keep(*step, *timestep, pixels);
+            if run.paused && *step < run.steps() {
+                run.clock.pause(cx.now);
+                cx.say(pace::where_it_waits(run));
+            }
+            state.progress = *step as f64 / run.steps() as f64;
             state.lit = Some(Line::Move);
-            state.grid = Some(pixels);
             cx.raise(Message::StepTook(run.computed / *step as f64));
+            state.now = pace::pace(state, cx);
+            film::grow(state, cx);
         }
         News::Done => {
             let (images, steps) = (plural(run.count(), "image"), plural(run.steps(), "step"));
-            let (mean, total) = (run.computed / run.steps() as f64, (cx.now - run.began) / 1000.0);
+            let (mean, total) = (run.computed / run.steps() as f64, run.clock.elapsed(cx.now) / 1000.0);
             run.ticket = None;
             cx.say(format!("Done: {images} in {steps}, {} ms a step, {total:.1} s in all.", milliseconds(mean)));
             close(state, cx);
@@ -245,32 +251,9 @@ fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: 
     }
 }
 
-/// What a run leaves behind: a film, if it came anywhere.
+/// What a run leaves behind: its film, if it came anywhere.
 fn close(state: &mut State, cx: &Common) {
     state.now.clear();
     explain(state, cx);
-    let Some(run) = &state.run else { return };
-    let last = run.record.len() - 1;
-    if last > 0 {
-        let classes = run.request.settings.classes.iter().enumerate();
-        let name = |(i, class): (usize, &Option<usize>)| {
-            let name = class.map_or(String::new(), |class| format!(" · {}", cx.class_name(class)));
-            format!("{}{name}", i + 1)
-        };
-        let (images, tiles) = (classes.map(name).collect(), run.tiles(0, cx.shape));
-        state.film = Some(Film { images, of: 0, tiles, at: last, last, caption: String::new() });
-        scrub(state, last);
-    }
-}
-
-/// Shows the run as it was at a moment of its film.
-fn scrub(state: &mut State, at: usize) {
-    let (Some(film), Some(run)) = (&mut state.film, &state.run) else { return };
-    film.at = at.min(film.last);
-    let recorded = &run.record[film.at];
-    state.grid = Some(recorded.pixels.clone());
-    film.caption = match recorded.timestep {
-        None => "the noise at the start".to_owned(),
-        Some(timestep) => format!("step {} of {} · timestep {timestep}", recorded.step, run.steps()),
-    };
+    film::close(state, cx);
 }

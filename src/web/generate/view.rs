@@ -21,7 +21,7 @@ pub struct View {
     caption: Last<Option<String>>,
     /// The last run's images by name, and what of its film is shown.
     film: Last<Vec<String>>,
-    moment: Last<Option<(usize, usize, String)>>,
+    moment: Last<Option<([usize; 4], String)>>,
     meaning: Last<(Sampling, Class, Limits, bool)>,
     fast: Last<String>,
 }
@@ -63,6 +63,10 @@ impl View {
         dom::set_text("now", &state.now);
         dom::set_enabled("generate", cx.can_generate());
         dom::set_enabled("stop", cx.running);
+        let paused = state.run.as_ref().is_some_and(|run| run.active() && run.paused);
+        dom::set_text("pause", if paused { "Play" } else { "Pause" });
+        dom::set_enabled("pause", cx.running);
+        dom::set_enabled("one-step", cx.running || cx.can_generate());
         self.show_film(state.film.as_ref());
         let fast = cx.wanted_student().is_some() && state.not_for.is_none();
         if self.meaning.differs((cx.settings.sampling, cx.settings.class, cx.limits(), fast)) {
@@ -76,7 +80,9 @@ impl View {
     }
 
     fn show_film(&mut self, film: Option<&Film>) {
-        if !self.moment.differs(film.map(|film| (film.of, film.at, film.caption.clone()))) {
+        // A thumb that was dragged beyond what is there comes back to the newest step.
+        film.into_iter().for_each(|film| dom::set_value(&dom::input("step"), &film.at.to_string()));
+        if !self.moment.differs(film.map(|film| ([film.of, film.at, film.last, film.end], film.caption.clone()))) {
             return;
         }
         // What lies below the film stays where it is.
@@ -90,7 +96,7 @@ impl View {
         choice.set_selected_index(film.of as i32);
         paint::show("run-strip", &film.tiles);
         let slider = dom::input("step");
-        dom::set_attribute(&slider, "max", &film.last.to_string());
+        dom::set_attribute(&slider, "max", &film.end.to_string());
         dom::set_value(&slider, &film.at.to_string());
         dom::set_attribute(&slider, "aria-valuetext", &film.caption);
         dom::set_text("step-caption", &film.caption);

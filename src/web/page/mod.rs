@@ -126,6 +126,8 @@ fn listen(page: &Shared) {
     on("retry", "click", |page| dispatch(page, Message::Retry));
     on("generate", "click", |page| dispatch(page, Message::Generate(chance())));
     on("dice", "click", |page| dispatch(page, Message::Dice(chance())));
+    on("pause", "click", |page| dispatch(page, Message::Pause));
+    on("one-step", "click", |page| dispatch(page, Message::Step(chance())));
     on("stop", "click", |page| dispatch(page, Message::Stop));
     on("step", "input", |page| {
         let at = dom::input("step").value_as_number().max(0.0) as usize;

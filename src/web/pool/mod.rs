@@ -4,16 +4,17 @@
 //!
 //! The pool knows no browser and no view. It says what is to be done ([`Order`]) and what has happened ([`Told`]). A walk goes
 //! on through the loss of workers and of engines: the pool keeps its last whole step and begins anew from there, or from the start
-//! if the walk looks back, and who asked for it hears of the steps alone.
+//! if the walk looks back, and who asked for it hears of the steps alone. One that is paused stays so, whoever computes it.
 
 pub mod gather;
+mod walk;
 pub mod workers;
 
 use super::job::{Job, News, Tensor, Ticket};
 use super::messages::{FromWorker, ToWorker};
 use crate::engine::{Choice, Description, Kind};
-use crate::playground::Settings;
-use gather::{Gather, split};
+use gather::Gather;
+use walk::{Point, Walk};
 use workers::{Machine, Worker, WorkerId, Workers};
 
 /// Engines that may fail before the page gives up.
@@ -89,33 +90,6 @@ pub enum Told {
     News(Ticket, News, Vec<Tensor>),
 }
 
-/// A walk in progress.
-#[derive(Debug)]
-struct Walk {
-    ticket: Ticket,
-    /// Its number among the workers: another one each time it begins anew, so that late news of the time before are known.
-    number: Ticket,
-    settings: Settings,
-    seed: u64,
-    watch: Vec<String>,
-    fast: bool,
-    looks_back: bool,
-    /// Which worker computes which share.
-    of: Vec<WorkerId>,
-    gather: Gather,
-    /// How it was begun: after so many steps, at this x.
-    start: Point,
-    /// How far it has come.
-    now: Point,
-}
-
-/// Steps done, and x after them, `[N, H, W, C]`; without one the noise of the seed.
-#[derive(Clone, Debug)]
-struct Point {
-    step: usize,
-    x: Option<Tensor>,
-}
-
 /// A check, in a worker of its own.
 #[derive(Debug)]
 struct Check {
@@ -168,7 +142,7 @@ impl Pool {
     /// Starts a worker for the engine of the visitor's choice; the present ones go on if it does not work.
     pub fn choose(&mut self, choice: Choice) {
         if self.opened() {
-            self.pause_walk();
+            self.suspend();
             let present = std::mem::take(&mut self.workers);
             let before = self.former.replace(present);
             self.end_all(before);
@@ -214,12 +188,27 @@ impl Pool {
                     self.send(leader, ToWorker::Begin { ticket, job }, tensors);
                 }
             }
-            Job::Walk { settings, seed, after, watch, fast, looks_back, .. } => {
-                self.pause_walk();
+            Job::Walk { settings, seed, after, until, watch, fast, looks_back, .. } => {
+                self.suspend();
                 let start = Point { step: after, x: tensors.into_iter().next() };
                 let (number, of, gather, now) = (ticket, Vec::new(), Gather::new(&[], after), start.clone());
-                self.walk =
-                    Some(Walk { ticket, number, settings, seed, watch, fast, looks_back, of, gather, start, now });
+                let mut walk = Walk {
+                    ticket,
+                    number,
+                    settings,
+                    seed,
+                    watch,
+                    fast,
+                    looks_back,
+                    of,
+                    gather,
+                    start,
+                    now,
+                    reached: after,
+                    until: None,
+                };
+                walk.stop_at(until);
+                self.walk = Some(walk);
                 self.resume();
             }
             Job::Check { .. } => {
@@ -235,7 +224,7 @@ impl Pool {
     /// Ends a job, if it is in progress.
     pub fn end(&mut self, ticket: Ticket) {
         if self.walk.as_ref().is_some_and(|walk| walk.ticket == ticket) {
-            self.pause_walk();
+            self.suspend();
             self.walk = None;
         }
         self.prediction.take_if(|asked| *asked == ticket);
@@ -310,6 +299,7 @@ impl Pool {
                 let Some(whole) = walk.gather.frame(share, step, timestep, milliseconds, tensors) else { return };
                 let x = whole.tensors.iter().find(|tensor| tensor.name == "x").cloned();
                 walk.now = Point { step: whole.step, x: x.or(walk.now.x.take()) };
+                walk.reached = walk.reached.max(whole.step);
                 let news = News::Frame { step: whole.step, timestep: whole.timestep, milliseconds: whole.milliseconds };
                 self.told.push(Told::News(ticket, news, whole.tensors));
             }
@@ -457,44 +447,6 @@ impl Pool {
         self.orders.extend(needless.map(|worker| Order::End(worker.id)));
         self.told.push(Told::Workers(self.workers.opened()));
         self.resume();
-    }
-
-    /// Begins the walk where it stands, or anew if it looks back, with all workers that have an engine. Without any it waits for the first.
-    fn resume(&mut self) {
-        self.pause_walk();
-        let number = self.number();
-        let of = self.workers.with_engine(self.walk.as_ref().is_some_and(|walk| walk.fast));
-        let Some(walk) = self.walk.as_mut().filter(|_| !of.is_empty()) else { return };
-        if walk.looks_back {
-            // What was remembered is gone with the worker.
-            walk.now = walk.start.clone();
-        }
-        let ranges = split(walk.settings.classes.len(), of.len());
-        walk.number = number;
-        walk.gather = Gather::new(&ranges, walk.now.step);
-        walk.of = of[..ranges.len()].to_vec();
-        for (&worker, images) in walk.of.iter().zip(ranges) {
-            let share = walk.now.x.as_ref().map(|x| {
-                let len = x.values.len() / x.shape.n().max(1);
-                let values = x.values.get(images.start * len..images.end * len).unwrap_or_default();
-                Tensor::new(&x.name, x.shape.with_n(images.len()), values.to_vec())
-            });
-            let (settings, watch) = (walk.settings.clone(), walk.watch.clone());
-            let Walk { seed, fast, looks_back, .. } = *walk;
-            let job = Job::Walk { settings, seed, after: walk.now.step, images, watch, fast, looks_back };
-            let message = ToWorker::Begin { ticket: number, job };
-            self.orders.push(Order::Send(worker, message, share.into_iter().collect()));
-        }
-    }
-
-    /// Ends the walk wherever it is computed; it stands where it is.
-    fn pause_walk(&mut self) {
-        if let Some(walk) = &mut self.walk {
-            let ticket = walk.number;
-            for worker in std::mem::take(&mut walk.of).into_iter().filter(|&worker| self.workers.knows(worker)) {
-                self.orders.push(Order::Send(worker, ToWorker::End { ticket }, Vec::new()));
-            }
-        }
     }
 
     fn hire(&mut self) {

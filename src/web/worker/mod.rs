@@ -5,7 +5,7 @@
 
 mod check;
 
-use super::job::{Job, News, Tensor, Ticket};
+use super::job::{self, Job, News, Tensor, Ticket};
 use super::messages::{self, FromWorker, ToWorker};
 use crate::checkpoint::Checkpoint;
 use crate::engine::{Choice, Engine};
@@ -44,6 +44,7 @@ struct Progress {
     ticket: Ticket,
     fast: bool,
     step: usize,
+    until: Option<usize>,
     milliseconds: f64,
     /// When the page last heard of it.
     told: f64,
@@ -111,7 +112,7 @@ impl Worker {
             } else if let Some(prediction) = self.prediction.take() {
                 self.predict(prediction).await;
                 self.breathe().await;
-            } else if self.progress.is_some() {
+            } else if self.progress.as_ref().is_some_and(|walk| job::goes_on(walk.step, walk.until)) {
                 self.advance().await;
                 self.breathe().await;
             } else {
@@ -163,6 +164,10 @@ impl Worker {
                 self.post(&FromWorker::Loaded(loaded));
             }
             ToWorker::Begin { ticket, job } => self.begin(ticket, job, tensors).await,
+            ToWorker::Until { ticket, until } => {
+                let walk = self.progress.iter_mut().filter(|walk| walk.ticket == ticket);
+                walk.for_each(|walk| walk.until = until);
+            }
             ToWorker::End { ticket } => {
                 self.prediction.take_if(|prediction| prediction.ticket == ticket);
                 if let Some(Progress { fast, .. }) = self.progress.take_if(|progress| progress.ticket == ticket)
@@ -193,14 +198,14 @@ impl Worker {
             Job::Predict { timestep } => {
                 self.prediction = Some(Prediction { ticket, timestep, x: x.unwrap_or_default() });
             }
-            Job::Walk { settings, seed, after, images, watch, fast, .. } => {
+            Job::Walk { settings, seed, after, until, images, watch, fast, .. } => {
                 self.progress = None;
                 let told = now(&self.scope);
                 let noise = x.map_or(Noise::Seed(seed), |x| Noise::Given { x, steps: None, seed });
                 let Some(session) = self.session(fast) else { return self.lacks_engine(ticket) };
                 let begun = session.watch(&watch).and_then(|()| session.start_part(&settings, noise, after, images));
                 match begun {
-                    Ok(()) => self.progress = Some(Progress { ticket, fast, step: after, milliseconds: 0.0, told }),
+                    Ok(()) => self.progress = Some(Progress { ticket, fast, step: after, until, milliseconds: 0.0, told }),
                     Err(error) => self.fail(ticket, &error),
                 }
             }
