@@ -7,6 +7,7 @@ use super::model::{Model, Samples};
 use super::models::Entry;
 use super::pool::workers::{Machine, WorkerId};
 use super::pool::{Order, Pool, Told};
+use super::save::{File, What};
 use super::settings::{Limits, Sampling, Settings};
 use super::{check, controls, generate, machine, noise};
 use crate::tensor::Shape;
@@ -36,6 +37,10 @@ pub enum Message {
     Step(Result<u32, String>),
     /// Stop was pressed.
     Stop,
+    /// This is to be saved; the page's address, without what follows `#`.
+    Save(What, String),
+    /// The browser does not take a file, and why.
+    NotSaved(String),
     /// Try again was pressed.
     Retry,
     /// The link was copied, or the browser did not let it be.
@@ -114,6 +119,8 @@ pub enum Effect {
         /// At once.
         now: bool,
     },
+    /// Hand a file to the visitor.
+    Save(File),
     /// Give an element the focus.
     Focus(&'static str),
 }

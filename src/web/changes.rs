@@ -28,6 +28,12 @@ pub fn changes(made: &Request, now: &Request, class_name: impl Fn(usize) -> Stri
     (made != now).then(|| [differing(0), differing(1)])
 }
 
+/// What a run is made with, as a list of words.
+pub fn in_words(of: &Request, class_name: impl Fn(usize) -> String) -> String {
+    let words = words(of, &class_name).into_iter().filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(", ")
+}
+
 /// Every setting in words: those of two runs differ in the words if they differ in the setting. One that there is no word for is
 /// none to a run: there is nothing to guide towards without a class.
 fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 9] {

@@ -8,6 +8,7 @@
 //! | [`machine`] | the bar on top: the model and the engine |
 //! | [`noise`], [`generate`], [`check`] | the sections: `state` is plain data, `update` makes new state of a message, `view` shows it |
 //! | [`changes`], [`sheet`] | in what two runs differ, in words; numbers as pixels |
+//! | [`save`] | PNGs and GIFs to keep |
 //! | [`job`], [`messages`] | what is asked of a worker; how it travels |
 //! | [`pool`] | the workers: who computes what, and what happens when one is lost |
 //! | `worker` | the engine's side: a queue, a session |
@@ -29,6 +30,7 @@ pub mod model;
 pub mod models;
 pub mod noise;
 pub mod pool;
+pub mod save;
 pub mod settings;
 pub mod sheet;
 

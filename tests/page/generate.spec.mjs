@@ -1,4 +1,5 @@
-// A run in the visitor's hands: paused, taken step by step, looked at while it goes on.
+// A run in the visitor's hands: paused, taken step by step, looked at while it goes on, saved.
+import { readFileSync } from "node:fs";
 import { expect, generate, generated, open, run, status, stop, test } from "./visit.mjs";
 
 const button = (page, name) => page.getByRole("button", { name, exact: true });
@@ -56,4 +57,59 @@ test("the steps that are there can be looked at while the run goes on", async ({
   expect(Number(await step(page).inputValue())).toBeLessThan(400);
   await stop(page).click();
   await expect(status(page)).toHaveText(/^Stopped after step \d+ of 400\.$/);
+});
+
+/** What the browser downloads when this choice is made: its name and its bytes. */
+async function download(page, choice) {
+  await button(page, "Save the run").click();
+  const [file] = await Promise.all([page.waitForEvent("download"), button(page, choice).click()]);
+  await expect(button(page, choice)).toBeHidden();
+  return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
+}
+
+test("pictures, run and settings are saved, with what made them", async ({ page, host }) => {
+  await open(page, host, "#model=digits&count=2&steps=3&sampler=ddim&seed=6");
+  await expect(button(page, "Save the run")).toBeDisabled();
+  await run(page);
+  const png = await download(page, "Pictures as PNG");
+  expect(png.name).toBe("noisette-digits-seed-6.png");
+  // The browser reads every pixel as the page shows it.
+  const squares = await page.evaluate(async (bytes) => {
+    const image = await createImageBitmap(new Blob([new Uint8Array(bytes)], { type: "image/png" }));
+    const canvas = new OffscreenCanvas(image.width, image.height);
+    const context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, image.width, image.height);
+    const small = document.getElementById("images");
+    const factor = image.width / small.width;
+    const pixels = small.getContext("2d").getImageData(0, 0, small.width, small.height).data;
+    const differ = Array.from({ length: data.length / 4 }, (_, i) => {
+      const [x, y] = [i % image.width, Math.floor(i / image.width)].map((at) => Math.floor(at / factor));
+      return Math.abs(data[4 * i] - pixels[4 * (y * small.width + x)]);
+    });
+    return { factor, worst: Math.max(...differ) };
+  }, [...png.bytes]);
+  expect(squares).toEqual({ factor: 7, worst: 0 });
+  expect(png.bytes.toString("latin1")).toContain(`Source\0\0\0\0\0${host.url}#model=digits&`);
+  const gif = await download(page, "Run as GIF");
+  expect(gif.name).toBe("noisette-digits-seed-6.gif");
+  expect(gif.bytes.subarray(0, 6).toString()).toBe("GIF89a");
+  const settings = await download(page, "Settings as JSON");
+  expect(JSON.parse(settings.bytes.toString()).settings).toMatchObject({ model: "digits", seed: 6, steps: 3, sampler: "ddim" });
+});
+
+test("Escape closes what Save offers and leaves the run alone", async ({ page, host }) => {
+  await open(page, host, "#model=digits&count=4&steps=1000&sampler=ddpm");
+  await generate(page).click();
+  await button(page, "Save the run").click();
+  await expect(button(page, "Run as GIF")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(button(page, "Run as GIF")).toBeHidden();
+  await expect(button(page, "Save the run")).toBeFocused();
+  await expect(stop(page)).toBeEnabled();
+  await button(page, "Save the run").click();
+  await page.getByRole("heading", { name: "Noisette" }).click();
+  await expect(button(page, "Run as GIF")).toBeHidden();
+  await page.keyboard.press("Escape");
+  await expect(status(page)).toHaveText(/^Stopped/);
 });

@@ -11,6 +11,7 @@ use noisette::web::job::{CheckNews, News, Tensor, Ticket};
 use noisette::web::machine::Badge;
 use noisette::web::messages::FromWorker;
 use noisette::web::pool::workers::WorkerId;
+use noisette::web::save::What;
 use noisette::web::settings::Class;
 
 /// What must hold whatever happens.
@@ -66,7 +67,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         known[rng.below(known.len())].unwrap_or(3)
     };
     let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
-    match rng.below(30) {
+    match rng.below(31) {
         0 => {
             let hash = pick(
                 rng,
@@ -103,6 +104,9 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         9 => Message::Stop,
         28 => Message::Pause,
         29 => Message::Step(Ok(rng.u32())),
+        30 => {
+            Message::Save([What::Pictures, What::Run, What::Settings][rng.below(3)], "https://example.org/".to_owned())
+        }
         10 => Message::Retry,
         11 => Message::Copied(rng.below(2) == 0),
         12 => Message::Scrub(rng.below(40)),

@@ -7,6 +7,7 @@ mod losses;
 mod models;
 mod pauses;
 mod runs;
+mod saves;
 mod settings;
 mod students;
 

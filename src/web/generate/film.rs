@@ -1,7 +1,7 @@
 //! A run's film: it begins with the noise, grows with every step, and can be looked at while the run goes on and when it is over.
 //! A step that is looked at stays until somebody comes back to the newest one.
 
-use super::state::{Film, Recorded, State};
+use super::state::{Film, Recorded, Run, State};
 use crate::web::app::Common;
 
 /// Begins the film of a run that begins.
@@ -51,14 +51,20 @@ pub fn to_newest(state: &mut State) {
 pub fn scrub(state: &mut State, at: usize) {
     let (Some(film), Some(run)) = (&mut state.film, &state.run) else { return };
     film.at = at.min(film.last);
-    // Not every step of a long run is recorded; the newest one is there all the same.
-    let newest = run.newest.as_ref().filter(|_| film.at == film.last && run.active());
-    let Recorded { step, timestep, pixels } = newest.unwrap_or(&run.record[film.at]);
+    let Recorded { step, timestep, pixels } = shown(run, Some(film));
     state.grid = Some(pixels.clone());
     film.caption = match timestep {
         None => "the noise at the start".to_owned(),
         Some(timestep) => format!("step {step} of {} · timestep {timestep}", run.steps()),
     };
+}
+
+/// What is shown of a run: without a film its noise.
+pub fn shown<'a>(run: &'a Run, film: Option<&Film>) -> &'a Recorded {
+    let (at, last) = film.map_or((0, 0), |film| (film.at, film.last));
+    // Not every step of a long run is recorded; the newest one is there all the same.
+    let newest = run.newest.as_ref().filter(|_| at == last && run.active());
+    newest.unwrap_or(&run.record[at])
 }
 
 /// Shows the film of another of its images.

@@ -3,6 +3,7 @@
 mod clock;
 mod film;
 mod pace;
+mod save;
 mod state;
 mod update;
 #[cfg(target_arch = "wasm32")]

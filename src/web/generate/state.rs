@@ -2,6 +2,7 @@ use super::clock::Clock;
 use crate::tensor::Shape;
 use crate::web::changes::Request;
 use crate::web::job::Ticket;
+use crate::web::settings::Settings;
 use crate::web::sheet::{Sheet, pixel_bytes};
 
 /// Tiles of a film.
@@ -80,6 +81,8 @@ pub struct Run {
     pub ticket: Option<Ticket>,
     /// What was asked for.
     pub request: Request,
+    /// What the controls said.
+    pub made: Settings,
     /// Steps done.
     pub step: usize,
     /// Milliseconds of all steps together.

@@ -1,6 +1,6 @@
 use super::clock::Clock;
 use super::state::{Line, Recorded, Run, State};
-use super::{film, pace};
+use super::{film, pace, save};
 use crate::diffusion::SamplerConfig;
 use crate::diffusion::walk::Rule;
 use crate::diffusion::walk::lines::{Shown, lines};
@@ -49,6 +49,8 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Copied(_) if !cx.invalid.is_empty() => {
             cx.status.text += " What is marked red is not in it.";
         }
+        Message::Save(what, address) => save::save(state, *what, address, cx),
+        Message::NotSaved(why) => cx.fail(why),
         Message::Scrub(at) => film::scrub(state, *at),
         Message::FilmOf(of) => film::of(state, *of, cx),
         Message::Told(Told::News(ticket, news, tensors)) => hear(state, *ticket, news, tensors, cx),
@@ -169,7 +171,8 @@ pub(super) fn generate(state: &mut State, chance: &Result<u32, String>, until: O
     let noise = start(cx);
     let record = vec![Recorded { step: 0, timestep: None, pixels: noise.clone() }];
     let (clock, paused) = (Clock::start(cx.now), until.is_some());
-    state.run = Some(Run { ticket, request, step: 0, computed: 0.0, clock, paused, record, newest: None });
+    let made = cx.settings.clone();
+    state.run = Some(Run { ticket, request, made, step: 0, computed: 0.0, clock, paused, record, newest: None });
     state.caption = Some(caption(state, cx));
     (state.lit, state.progress) = (Some(Line::Start), 0.0);
     film::begin(state, cx);

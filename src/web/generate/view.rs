@@ -67,6 +67,7 @@ impl View {
         dom::set_text("pause", if paused { "Play" } else { "Pause" });
         dom::set_enabled("pause", cx.running);
         dom::set_enabled("one-step", cx.running || cx.can_generate());
+        dom::set_enabled("save", state.run.is_some());
         self.show_film(state.film.as_ref());
         let fast = cx.wanted_student().is_some() && state.not_for.is_none();
         if self.meaning.differs((cx.settings.sampling, cx.settings.class, cx.limits(), fast)) {

@@ -9,6 +9,7 @@ mod keys;
 mod load_model;
 pub mod paint;
 mod picture;
+mod save;
 mod sight;
 mod touch;
 
@@ -67,6 +68,7 @@ pub fn start() {
     controls::listen(&page);
     listen(&page);
     keys::listen(&page);
+    save::listen(&page);
     drop::listen(&page);
     touch::guard_sliders();
     sight::follow();
@@ -226,6 +228,11 @@ fn perform(page: &Shared, effect: Effect) {
             let write = write.unchecked_ref();
             let timer = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(write, ADDRESS_DELAY);
             page.borrow_mut().address_timer = timer.ok();
+        }
+        Effect::Save(file) => {
+            if let Err(message) = save::hand_over(&file) {
+                dispatch(page, Message::NotSaved(message));
+            }
         }
         Effect::Focus(id) => drop(dom::by_id::<web_sys::HtmlElement>(id).focus()),
     }

@@ -1,0 +1,80 @@
+//! Save: the button opens three choices, and what is chosen is handed to the visitor as a file.
+
+use super::{Shared, dispatch, dom};
+use crate::web::app::Message;
+use crate::web::save::{File, What};
+use js_sys::{Array, Uint8Array};
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::Closure;
+use web_sys::{Blob, BlobPropertyBag, Element, Event, HtmlAnchorElement, HtmlElement, KeyboardEvent, Node, Url};
+
+/// The choices, by their buttons.
+const CHOICES: [(&str, What); 3] =
+    [("save-pictures", What::Pictures), ("save-run", What::Run), ("save-settings", What::Settings)];
+/// Milliseconds until a browser has surely taken a file.
+const TAKEN: i32 = 60_000;
+
+/// Connects them. Escape and a click somewhere else close the choices.
+pub fn listen(shared: &Shared) {
+    let button: HtmlElement = dom::by_id("save");
+    let pressed = button.clone();
+    dom::on(&button, "click", move |_| {
+        if !dom::is_off(&pressed) {
+            open(dom::by_id::<HtmlElement>("save-choices").hidden());
+        }
+    });
+    for (id, what) in CHOICES {
+        let page = shared.clone();
+        dom::on(&dom::by_id::<Element>(id), "click", move |_| {
+            close();
+            let location = dom::window().location();
+            let [origin, path] = [location.origin(), location.pathname()].map(Result::unwrap_or_default);
+            dispatch(&page, Message::Save(what, format!("{origin}{path}")));
+        });
+    }
+    dom::on(&dom::by_id::<Element>("saving"), "keydown", |event| {
+        let escape = event.dyn_ref::<KeyboardEvent>().is_some_and(|event| event.key() == "Escape");
+        if escape && !dom::by_id::<HtmlElement>("save-choices").hidden() {
+            // The run goes on.
+            event.prevent_default();
+            close();
+        }
+    });
+    dom::on(&dom::document(), "click", |event: Event| {
+        let target = event.target().and_then(|target| target.dyn_into::<Node>().ok());
+        if !dom::by_id::<Node>("saving").contains(target.as_ref()) {
+            open(false);
+        }
+    });
+}
+
+fn open(open: bool) {
+    dom::set_shown("save-choices", open);
+    dom::set_attribute(&dom::by_id("save"), "aria-expanded", if open { "true" } else { "false" });
+}
+
+/// Closes the choices. Who has made one stands at the button again.
+fn close() {
+    open(false);
+    let _ = dom::by_id::<HtmlElement>("save").focus();
+}
+
+/// Hands a file to the visitor.
+///
+/// # Errors
+/// One sentence, where the browser refuses.
+pub fn hand_over(file: &File) -> Result<(), String> {
+    let refused = |error| format!("the browser does not take {}: {}", file.name, dom::reason(&error));
+    let options = BlobPropertyBag::new();
+    options.set_type(file.kind);
+    let parts = Array::of1(&Uint8Array::from(&file.bytes[..]));
+    let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &options).map_err(refused)?;
+    let url = Url::create_object_url_with_blob(&blob).map_err(refused)?;
+    let link: HtmlAnchorElement = dom::create("a");
+    link.set_href(&url);
+    link.set_download(&file.name);
+    link.click();
+    let free = Closure::once_into_js(move || drop(Url::revoke_object_url(&url)));
+    let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(free.unchecked_ref(), TAKEN);
+    Ok(())
+}
