@@ -43,6 +43,8 @@ pub enum Message {
     NotSaved(String),
     /// Try again was pressed.
     Retry,
+    /// Copy link was pressed; the page's address, without what follows `#`.
+    Copy(String),
     /// The link was copied, or the browser did not let it be.
     Copied(bool),
     /// The slider of a run's film stands here.
@@ -119,6 +121,8 @@ pub enum Effect {
         /// At once.
         now: bool,
     },
+    /// Copy a link.
+    Copy(String),
     /// Hand a file to the visitor.
     Save(File),
     /// Give an element the focus.

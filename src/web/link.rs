@@ -1,12 +1,18 @@
 //! The link that holds the settings: `#model=digits&picture=3&t=400&…`.
 //!
 //! A link is somebody else's text. What it says wrongly is refused with a sentence and its setting keeps its default.
+//!
+//! With `run=1` it asks for a run as well, begun once the model is there. That is no setting: the address that the page writes
+//! does not hold it, so that a page that is opened again waits for its visitor.
 
 use super::controls::{CONTROLS, keyed, shorten};
 use super::settings::{Chosen, Sampling, Settings};
 
 /// What a link says about the pictures to generate.
 const GENERATE_KEYS: [&str; 7] = ["class", "sampler", "steps", "seed", "count", "guidance", "eta"];
+/// The key of what is no setting, and its values.
+const RUN: &str = "run";
+const RUNS: [(&str, bool); 2] = [("0", false), ("1", true)];
 /// Settings that are read of a link.
 const MOST_PAIRS: usize = 64;
 
@@ -17,10 +23,14 @@ const MOST_PAIRS: usize = 64;
 pub fn parse(hash: &str) -> (Settings, Vec<String>) {
     let mut settings = Settings::default();
     let mut problems = Vec::new();
-    let hash = hash.strip_prefix('#').unwrap_or(hash);
     let (mut said, mut spaced) = (Vec::new(), false);
-    for pair in hash.split('&').filter(|pair| !pair.is_empty()).take(MOST_PAIRS) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for (key, value) in pairs(hash) {
+        if key == RUN {
+            if run_of(value).is_none() {
+                problems.push(format!("the link's {RUN} is 0 or 1, not {}", shorten(value)));
+            }
+            continue;
+        }
         let taken = match (decode(value), keyed(key)) {
             (None, _) => Err(format!("the link's {} is not readable text", shorten(key))),
             (_, None) => Err(format!("the link has a setting {} that this page does not know", shorten(key))),
@@ -46,6 +56,27 @@ pub fn parse(hash: &str) -> (Settings, Vec<String>) {
         (settings.chosen, settings.keep_seed) = (Chosen::ALL, true);
     }
     (settings, problems)
+}
+
+/// Whether a link asks for a run.
+pub fn runs(hash: &str) -> bool {
+    pairs(hash).filter(|(key, _)| *key == RUN).filter_map(|(_, value)| run_of(value)).next_back().unwrap_or(false)
+}
+
+fn run_of(value: &str) -> Option<bool> {
+    RUNS.iter().find(|(word, _)| *word == value).map(|(_, run)| *run)
+}
+
+/// Keys and values.
+fn pairs(hash: &str) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+    let hash = hash.strip_prefix('#').unwrap_or(hash);
+    let pairs: Vec<&str> = hash.split('&').filter(|pair| !pair.is_empty()).take(MOST_PAIRS).collect();
+    pairs.into_iter().map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The part from `#` on of a link that asks for a run, too.
+pub fn write_run(settings: &Settings) -> String {
+    format!("{}&{RUN}=1", write(settings))
 }
 
 /// The link's part from `#` on.

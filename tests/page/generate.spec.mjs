@@ -113,3 +113,20 @@ test("Escape closes what Save offers and leaves the run alone", async ({ page, h
   await page.keyboard.press("Escape");
   await expect(status(page)).toHaveText(/^Stopped/);
 });
+
+test("a copied link makes the pictures that were shown, and the address bar does not keep that", async ({ page, host, context }) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await open(page, host, "#model=digits&count=2&steps=3&sampler=ddim&seed=6");
+  await run(page);
+  const made = await generated(page, 2);
+  await page.getByRole("spinbutton", { name: "Seed", exact: true }).fill("7");
+  await button(page, "Copy link").click();
+  await expect(status(page)).toHaveText("The link is copied. It holds the settings of the pictures shown, not those set since.");
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  expect(link).toMatch(/&seed=6&.*&run=1$/);
+  await page.goto("about:blank");
+  await page.goto(link);
+  await expect(status(page)).toHaveText(/^Done: 2 images in 3 steps/);
+  expect(await generated(page, 2)).toEqual(made);
+  await expect(page).not.toHaveURL(/run=/);
+});

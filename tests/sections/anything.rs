@@ -67,7 +67,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         known[rng.below(known.len())].unwrap_or(3)
     };
     let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
-    match rng.below(31) {
+    match rng.below(32) {
         0 => {
             let hash = pick(
                 rng,
@@ -82,6 +82,8 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                     "#engine=gpu",
                     "%%%",
                     "#picture=9&noise=4",
+                    "#run=1&count=3",
+                    "#model=fashion&run=1",
                 ],
             );
             Message::Address(hash, [None, Some(rng.below(64) as u32)][rng.below(2)])
@@ -109,6 +111,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         }
         10 => Message::Retry,
         11 => Message::Copied(rng.below(2) == 0),
+        31 => Message::Copy("https://example.org/".to_owned()),
         12 => Message::Scrub(rng.below(40)),
         13 => Message::FilmOf(
             rng.below(3).min(browser.app.generate.film.as_ref().map_or(1, |film| film.images.len()) - 1),

@@ -3,6 +3,7 @@
 
 mod anything;
 mod check;
+mod links;
 mod losses;
 mod models;
 mod pauses;

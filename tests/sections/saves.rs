@@ -130,7 +130,7 @@ fn a_gif_of_colours_has_the_nearest_of_its_palette() {
 #[test]
 fn the_pictures_shown_are_saved_with_what_made_them() {
     let mut browser = done();
-    let made = link::write(browser.settings());
+    let made = link::write_run(browser.settings());
     // What the controls say by now made none of them.
     browser.control("seed", "99");
     let file = saved(&mut browser, What::Pictures);
@@ -185,7 +185,7 @@ fn the_settings_are_saved_under_the_names_of_links() {
     let file = saved(&mut browser, What::Settings);
     assert_eq!((file.name.as_str(), file.kind), ("noisette-digits-seed-6.json", "application/json"));
     let read: serde_json::Value = serde_json::from_slice(&file.bytes).expect("JSON");
-    assert_eq!(read["link"], format!("{ADDRESS}{}", link::write(browser.settings())));
+    assert_eq!(read["link"], format!("{ADDRESS}{}", link::write_run(browser.settings())));
     let settings = read["settings"].as_object().expect("settings");
     for (key, value) in [("seed", 6), ("steps", 4), ("count", 7)] {
         assert_eq!(settings[key], value, "{key}");

@@ -2,6 +2,7 @@
 
 mod clock;
 mod film;
+mod link;
 mod pace;
 mod save;
 mod state;

@@ -1,11 +1,10 @@
 //! Files made of a run: its pictures, its film, and what they were made with.
 
-use super::film;
 use super::state::{Run, State};
+use super::{film, link};
 use crate::web::app::{Common, Effect};
 use crate::web::changes;
 use crate::web::controls::CONTROLS;
-use crate::web::link;
 use crate::web::plural;
 use crate::web::save::raster::{Raster, factor};
 use crate::web::save::{File, What, gif, png};
@@ -22,7 +21,7 @@ const GIF_LAST: u16 = 150;
 /// Makes a file of the run; the page is at this address, without what follows `#`.
 pub fn save(state: &State, what: What, address: &str, cx: &mut Common) {
     let Some(run) = &state.run else { return cx.fail("there is nothing to save before a run") };
-    let link = format!("{address}{}", link::write(&run.made));
+    let link = format!("{address}{}", link::of_shown(state, cx));
     let words = changes::in_words(&run.request, |class| cx.class_name(class));
     let shown = film::shown(run, state.film.as_ref());
     let (step, kind, bytes) = match what {

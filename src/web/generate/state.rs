@@ -28,6 +28,8 @@ pub enum Line {
 pub struct State {
     /// The run in progress, or the last one.
     pub run: Option<Run>,
+    /// A link that asks for a run, which begins as soon as it can.
+    pub wanted: Option<String>,
     /// The pictures; nothing before a model is known.
     pub grid: Option<Sheet>,
     /// What was asked for, in words.

@@ -1,6 +1,6 @@
 use super::clock::Clock;
 use super::state::{Line, Recorded, Run, State};
-use super::{film, pace, save};
+use super::{film, link, pace, save};
 use crate::diffusion::SamplerConfig;
 use crate::diffusion::walk::Rule;
 use crate::diffusion::walk::lines::{Shown, lines};
@@ -43,12 +43,11 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Pause => pace::pause(state, cx),
         Message::Step(chance) => pace::step(state, chance, cx),
         Message::Stop => stop(state, cx),
-        Message::Copied(_) if state.changes.is_some() => {
-            cx.status.text += " It holds the settings as they are now, not those of the pictures shown.";
-        }
-        Message::Copied(_) if !cx.invalid.is_empty() => {
-            cx.status.text += " What is marked red is not in it.";
-        }
+        Message::Begin(hash, _) | Message::Address(hash, _) => link::follow(state, hash, cx),
+        // Whoever takes the controls in hand decides when.
+        Message::Control(..) => state.wanted = None,
+        Message::Copy(address) => link::copy(state, address, cx),
+        Message::Copied(copied) => link::copied(state, *copied, cx),
         Message::Save(what, address) => save::save(state, *what, address, cx),
         Message::NotSaved(why) => cx.fail(why),
         Message::Scrub(at) => film::scrub(state, *at),
@@ -56,6 +55,8 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Told(Told::News(ticket, news, tensors)) => hear(state, *ticket, news, tensors, cx),
         _ => {}
     }
+    cx.running = state.run.as_ref().is_some_and(Run::active);
+    link::run(state, cx);
     cx.running = state.run.as_ref().is_some_and(Run::active);
 }
 
@@ -137,7 +138,7 @@ fn throw_dice(chance: &Result<u32, String>, cx: &mut Common) {
     }
 }
 
-/// Begins a run with what the controls say, which waits after `until` steps. From the same noise as the last one only if the seed
+/// Begins a run with what the controls say. From the same noise as the last one only if the seed
 /// is to be kept.
 pub(super) fn generate(state: &mut State, chance: &Result<u32, String>, until: Option<usize>, cx: &mut Common) {
     if !cx.can_generate() {
@@ -152,6 +153,11 @@ pub(super) fn generate(state: &mut State, chance: &Result<u32, String>, until: O
     if used && !cx.settings.keep_seed {
         throw_dice(chance, cx);
     }
+    begin(state, until, cx);
+}
+
+/// Begins a run with the settings as they are, which waits after `until` steps.
+pub(super) fn begin(state: &mut State, until: Option<usize>, cx: &mut Common) {
     // However it was begun, the address holds the seed of what is shown.
     cx.want(Effect::WriteAddress { now: true });
     let Some((request, not_for)) = request(cx) else { return };
@@ -193,7 +199,8 @@ fn caption(state: &State, cx: &Common) -> String {
 }
 
 /// Ends the run where it is.
-fn stop(state: &mut State, cx: &mut Common) {
+pub(super) fn stop(state: &mut State, cx: &mut Common) {
+    state.wanted = None;
     let Some(run) = &mut state.run else { return };
     let Some(ticket) = run.ticket.take() else { return };
     cx.pool.end(ticket);
@@ -207,7 +214,7 @@ fn forget(state: &mut State, cx: &mut Common) {
         cx.pool.end(ticket);
         cx.say("The run has ended with its model.");
     }
-    *state = State::default();
+    *state = State { wanted: state.wanted.take(), ..State::default() };
 }
 
 fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: &mut Common) {

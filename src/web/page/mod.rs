@@ -23,9 +23,9 @@ use connection::Connection;
 use js_sys::{Function, Promise, Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
+use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{Element, File};
 
 /// Milliseconds between a change and the new address, as browsers limit how often it may change.
@@ -145,7 +145,7 @@ fn listen(page: &Shared) {
     on("check-end", "click", |page| dispatch(page, Message::EndCheck));
     on("copy", "click", |page| {
         page.borrow_mut().write_address();
-        spawn_local(copy_link(page.clone()));
+        dispatch(page, Message::Copy(place()));
     });
     let followed = page.clone();
     dom::on(&dom::window(), "hashchange", move |_| {
@@ -174,6 +174,13 @@ fn address() -> (String, Option<u32>) {
     (window.location().hash().unwrap_or_default(), left.map(|left| left as u32))
 }
 
+/// The address up to `#`.
+fn place() -> String {
+    let location = dom::window().location();
+    let [origin, path] = [location.origin(), location.pathname()].map(Result::unwrap_or_default);
+    format!("{origin}{path}")
+}
+
 /// Takes a file of the visitor's for x_0.
 async fn open_own(page: Shared, file: File) {
     let id = {
@@ -197,18 +204,6 @@ async fn open(page: Shared, id: FileId, shape: crate::tensor::Shape) {
     page.files.retain(|(other, _)| own == Some(*other) || *other > id);
 }
 
-async fn copy_link(page: Shared) {
-    let (link, clipboard) = (dom::window().location().href(), dom::window().navigator().clipboard());
-    // Browsers keep the clipboard from pages that did not come over https.
-    let copied = match link {
-        Ok(link) if !JsValue::from(&clipboard).is_undefined() => {
-            JsFuture::from(clipboard.write_text(&link)).await.is_ok()
-        }
-        _ => false,
-    };
-    dispatch(&page, Message::Copied(copied));
-}
-
 /// Does what only the browser can do.
 fn perform(page: &Shared, effect: Effect) {
     match effect {
@@ -229,6 +224,7 @@ fn perform(page: &Shared, effect: Effect) {
             let timer = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(write, ADDRESS_DELAY);
             page.borrow_mut().address_timer = timer.ok();
         }
+        Effect::Copy(link) => spawn_local(save::copy(page.clone(), link)),
         Effect::Save(file) => {
             if let Err(message) = save::hand_over(&file) {
                 dispatch(page, Message::NotSaved(message));

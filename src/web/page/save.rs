@@ -1,11 +1,12 @@
-//! Save: the button opens three choices, and what is chosen is handed to the visitor as a file.
+//! What the visitor takes away: a link, and the files that Save offers, of which the button opens three choices.
 
-use super::{Shared, dispatch, dom};
+use super::{Shared, dispatch, dom, place};
 use crate::web::app::Message;
 use crate::web::save::{File, What};
 use js_sys::{Array, Uint8Array};
-use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, Element, Event, HtmlAnchorElement, HtmlElement, KeyboardEvent, Node, Url};
 
 /// The choices, by their buttons.
@@ -27,9 +28,7 @@ pub fn listen(shared: &Shared) {
         let page = shared.clone();
         dom::on(&dom::by_id::<Element>(id), "click", move |_| {
             close();
-            let location = dom::window().location();
-            let [origin, path] = [location.origin(), location.pathname()].map(Result::unwrap_or_default);
-            dispatch(&page, Message::Save(what, format!("{origin}{path}")));
+            dispatch(&page, Message::Save(what, place()));
         });
     }
     dom::on(&dom::by_id::<Element>("saving"), "keydown", |event| {
@@ -77,4 +76,13 @@ pub fn hand_over(file: &File) -> Result<(), String> {
     let free = Closure::once_into_js(move || drop(Url::revoke_object_url(&url)));
     let _ = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(free.unchecked_ref(), TAKEN);
     Ok(())
+}
+
+/// Copies a link.
+pub async fn copy(page: Shared, link: String) {
+    let clipboard = dom::window().navigator().clipboard();
+    // Browsers keep the clipboard from pages that did not come over https.
+    let there = !JsValue::from(&clipboard).is_undefined();
+    let copied = there && JsFuture::from(clipboard.write_text(&link)).await.is_ok();
+    dispatch(&page, Message::Copied(copied));
 }

@@ -1,0 +1,50 @@
+//! Links to pictures: the one that is copied, and the one that was followed.
+
+use super::state::State;
+use super::update::{begin, stop};
+use crate::web::app::{Common, Effect};
+use crate::web::link;
+
+/// The part from `#` on of the link that shows what is shown: of a run what it was made with, whatever the controls say by now, and
+/// that it be run; the rest as it is now.
+pub fn of_shown(state: &State, cx: &Common) -> String {
+    let now = &cx.settings;
+    let Some(run) = &state.run else { return link::write(now) };
+    let mut made = run.made.clone();
+    (made.picture, made.t, made.noise, made.engine) = (now.picture, now.t, now.noise, now.engine);
+    link::write_run(&made)
+}
+
+/// Copies it; the page is at this address.
+pub fn copy(state: &State, address: &str, cx: &mut Common) {
+    cx.want(Effect::Copy(format!("{address}{}", of_shown(state, cx))));
+}
+
+/// What a link that was copied, or only stands in the address bar, does not hold.
+pub fn copied(state: &State, copied: bool, cx: &mut Common) {
+    let held = match (copied, state.changes.is_some()) {
+        (true, true) => " It holds the settings of the pictures shown, not those set since.",
+        (false, true) => " It holds the settings as they are now, not those of the pictures shown.",
+        _ if !cx.invalid.is_empty() => " What is marked red is not in it.",
+        _ => "",
+    };
+    cx.status.text += held;
+}
+
+/// Follows a link: the run that it asks for takes the place of one in progress.
+pub fn follow(state: &mut State, hash: &str, cx: &mut Common) {
+    if link::runs(hash) {
+        stop(state, cx);
+        state.wanted = Some(hash.to_owned());
+    }
+}
+
+/// Begins the run that a link asks for, once its model is there: the link's own, and no other. What is wrong with it has been said.
+pub fn run(state: &mut State, cx: &mut Common) {
+    let Some(hash) = state.wanted.take_if(|_| cx.model.is_some() && cx.can_generate()) else { return };
+    let (mut settings, problems) = link::parse(&hash);
+    let other = hash.contains("model=") && settings.model != cx.settings.model;
+    if problems.is_empty() && !other && settings.fit(cx.limits()).is_empty() {
+        begin(state, None, cx);
+    }
+}
