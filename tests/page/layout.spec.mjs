@@ -44,7 +44,7 @@ for (const [name, options] of Object.entries({ phone: PHONE, desk: DESK })) {
       for (const where of ["start", "end", "nearest"]) {
         await page.locator("#reverse").evaluate((section, block) => section.scrollIntoView({ block }), where);
         const before = await place();
-        // The second run takes the first one's film away.
+        // The second run's film takes the place of the first one's.
         for (let i = 0; i < 2; i++) {
           const places = await generate(page).evaluate(async (button) => {
             const places = new Set();
@@ -98,7 +98,7 @@ for (const [name, options] of Object.entries({ phone: PHONE, desk: DESK })) {
 }
 
 for (const width of [1280, 1440, 1024, 390]) {
-  test(`what marks old pictures lies above their film at ${width} pixels`, async ({ browser, host }) => {
+  test(`what marks old pictures lies above what plays them at ${width} pixels`, async ({ browser, host }) => {
     const context = await browser.newContext({ viewport: { width, height: 720 } });
     const page = await context.newPage();
     await open(page, host, "#model=fashion&count=10&sampler=ddim&steps=2&guidance=1&spacing=leading&as=diffusers");
@@ -107,7 +107,7 @@ for (const width of [1280, 1440, 1024, 390]) {
     await page.getByRole("combobox", { name: "Sampler" }).selectOption("dpmsolver++");
     const note = page.locator("#old");
     await expect(note).toContainText("Press Generate to see");
-    const [above, below] = [await note.boundingBox(), await page.locator("#run").boundingBox()];
+    const [above, below] = [await note.boundingBox(), await page.locator(".play").boundingBox()];
     expect(above.y + above.height, await note.textContent()).toBeLessThanOrEqual(below.y);
     await context.close();
   });
