@@ -205,7 +205,9 @@ impl Worker {
                 let Some(session) = self.session(fast) else { return self.lacks_engine(ticket) };
                 let begun = session.watch(&watch).and_then(|()| session.start_part(&settings, noise, after, images));
                 match begun {
-                    Ok(()) => self.progress = Some(Progress { ticket, fast, step: after, until, milliseconds: 0.0, told }),
+                    Ok(()) => {
+                        self.progress = Some(Progress { ticket, fast, step: after, until, milliseconds: 0.0, told })
+                    }
                     Err(error) => self.fail(ticket, &error),
                 }
             }
