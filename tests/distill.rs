@@ -12,7 +12,7 @@ use noisette::model::step::prediction;
 use noisette::rng::Rng;
 use noisette::tensor::Shape;
 use noisette::train::distill::interval::sampler;
-use noisette::train::distill::{Interval, Teacher, intervals};
+use noisette::train::distill::{Interval, Teacher, intervals, shared};
 use noisette::train::{Distillation, Distiller, StepReport, TrainOptions, Trainer};
 use support::golden::{self, engine, relative};
 
@@ -152,7 +152,15 @@ fn options(batch: usize, steps: u64, lr: f64) -> TrainOptions {
 }
 
 fn plan(steps: usize, from_steps: usize, training_steps: u64) -> Distillation {
-    Distillation { steps, from_steps, guidance: 1.5, training_steps, null_class: Some(10), valid_steps: vec![] }
+    Distillation {
+        steps,
+        from_steps,
+        guidance: 1.5,
+        and_half: false,
+        training_steps,
+        null_class: Some(10),
+        valid_steps: vec![],
+    }
 }
 
 /// Pictures and classes of step `k`.
@@ -276,7 +284,10 @@ fn a_step_towards_v_needs_a_model_of_v_and_a_whole_batch() {
 fn guided_steps(network: &mut Teacher, z: &[f32], intervals: &[Interval], labels: &[usize], w: f32) -> Vec<f32> {
     let mut z = z.to_vec();
     for which in 0..2 {
-        let timesteps: Vec<usize> = intervals.iter().map(|interval| interval.moves[which].timestep).collect();
+        let timesteps: Vec<usize> = intervals
+            .iter()
+            .map(|interval| [Some(interval.first), interval.second][which].expect("two steps").timestep)
+            .collect();
         let mut predict =
             |labels: &[usize]| pollster::block_on(network.predict(&z, &timesteps, labels)).expect("a prediction");
         let (with, without) = (predict(labels), predict(&vec![10; labels.len()]));
@@ -457,4 +468,70 @@ fn what_cannot_be_distilled_is_refused_with_a_sentence() {
         assert_eq!(checked.is_ok(), good, "{from} {guidance}: {checked:?}");
         assert_eq!(plan.scheduler(&made.scheduler, 0).suggested.guidance, Some(1.5), "what is in it stays");
     }
+}
+
+#[test]
+fn a_shared_halving_keeps_what_only_the_longer_list_has() {
+    for schedule in schedules() {
+        let all = shared(&schedule, 4, &unclipped()).expect("intervals");
+        let walk = DDIM.walk(&schedule, &sampler(4, &unclipped())).expect("a walk");
+        let timesteps: Vec<usize> = walk.moves.iter().map(|step| step.timestep).collect();
+        assert_eq!(all.iter().map(Interval::timestep).collect::<Vec<_>>(), timesteps);
+        let halved = intervals(&schedule, 2, &unclipped()).expect("intervals");
+        assert_eq!([all[0], all[2]], [halved[0], halved[1]], "the shorter list's go as far as two steps lead");
+        for k in [1, 3] {
+            // Whatever its teacher predicts is what it is to predict.
+            let (z, v) = ([0.4_f64, -1.2], [0.7_f64, 0.1]);
+            let z_s = all[k].step(1, &all[k].step(0, &z, &v), &[9.0, 9.0]);
+            assert_eq!(z_s, take(&walk.moves[k], &z, &v), "one step of the longer list");
+            let found = all[k].target(&z, &z_s);
+            assert!(found.iter().zip(v).all(|(found, v)| (found - v).abs() <= 1e-12), "{k}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_student_of_both_is_made_at_the_end_and_says_so() {
+    let both = Distillation { and_half: true, ..plan(4, 16, 1) };
+    assert_eq!(both.halvings(), [8, 4, 2]);
+    let scheduler = |halving| both.scheduler(&model().scheduler, halving).suggested;
+    assert_eq!((scheduler(1).steps, scheduler(1).valid_steps), (Some(4), vec![4]));
+    assert_eq!((scheduler(2).steps, scheduler(2).valid_steps), (Some(4), vec![2, 4]));
+    let again = Distillation { and_half: true, ..plan(4, 4, 1) };
+    assert_eq!(again.halvings(), [2], "one that takes four already");
+    assert!(again.check(&model()).is_ok());
+    let error = plan(4, 4, 1).check(&model()).expect_err("nothing to do").to_string();
+    assert!(error.starts_with("steps are halved again and again"), "{error}");
+    let odd = Distillation { and_half: true, ..plan(3, 12, 1) };
+    let error = odd.check(&model()).expect_err("half of three").to_string();
+    assert_eq!(error, "a student of 3 steps cannot take half as many as well: expected an even number");
+}
+
+/// A shared halving lowers the error of two steps, and leaves that of the kept timesteps small.
+#[test]
+fn a_shared_halving_teaches_two_steps_and_forgets_little() {
+    let engine = engine("cpu");
+    let plan = Distillation { and_half: true, guidance: 1.0, ..plan(2, 2, 60) };
+    let mut distiller = Distiller::begin(&engine, &model(), &plan, options(6, 60, 2e-3)).expect("a student");
+    let [one, kept] = [0, 1].map(|k| distiller.intervals()[k]);
+    let error = |distiller: &mut Distiller, interval: Interval| -> f64 {
+        let (z, labels) = (Rng::new(77).normals(6 * 64), vec![1, 2, 3, 4, 5, 6]);
+        let z_s = pollster::block_on(distiller.teacher().two_steps(&z, &[interval; 6], &labels)).expect("two steps");
+        let target = interval.target(&z, &z_s);
+        let values = pollster::block_on(distiller.trainer().read_weights(true)).expect("weights");
+        let student = plan.student(&model());
+        let weights = engine.load(&prediction(&student.config, SHAPE).parameters(), &values).expect("room");
+        let mut student = Teacher::new(&engine, &student.config, weights, SHAPE.with_n(6), 1.0).expect("a network");
+        let v = pollster::block_on(student.predict(&z, &[interval.timestep(); 6], &labels)).expect("v");
+        v.iter().zip(&target).map(|(v, t)| f64::from(v - t).powi(2)).sum::<f64>() / v.len() as f64
+    };
+    let before = error(&mut distiller, one);
+    assert!(error(&mut distiller, kept) <= 1e-9, "it begins as its teacher");
+    for k in 0..60 {
+        let (x_0, labels) = batch(k, 6);
+        pollster::block_on(distiller.step(&x_0, &labels)).expect("a step");
+    }
+    let (after, forgotten) = (error(&mut distiller, one), error(&mut distiller, kept));
+    assert!(after < 0.7 * before, "{before} → {after}");
+    assert!(forgotten < 0.3 * before, "{forgotten} of {before}");
 }

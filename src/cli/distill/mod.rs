@@ -49,6 +49,9 @@ pub struct Args {
     /// Steps of the first teacher: --steps times 2, 4, 8 or so; by default the first of them from 16 on.
     #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     from_steps: Option<u64>,
+    /// Teach the result half as many steps as well, in one more halving; costs a little of what --steps reaches.
+    #[arg(long)]
+    and_half: bool,
     /// Numbers of steps, beside --steps, that sample is to allow: those at which you measured the result to hold, such as 2,8.
     #[arg(long, value_delimiter = ',')]
     valid_steps: Vec<usize>,

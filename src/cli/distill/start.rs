@@ -60,6 +60,7 @@ fn begun(args: &Args) -> Result<Parts, Failure> {
         guidance,
         training_steps: 1,
         null_class: teacher.config.null_class,
+        and_half: args.and_half,
         valid_steps: args.valid_steps.clone(),
     };
     plan.check(&teacher)?;
@@ -122,6 +123,9 @@ fn resumed(args: &Args) -> Result<Parts, Failure> {
             };
             return Err(format!("--{flag} is {found}, and {made} in the run: a resumed run keeps its plan").into());
         }
+    }
+    if args.and_half && !plan.and_half {
+        return Err("--and-half is set, and not in the run: a resumed run keeps its plan".into());
     }
     if !args.valid_steps.is_empty() && args.valid_steps != plan.valid_steps {
         let made = &plan.valid_steps;

@@ -7,11 +7,14 @@ use super::DistillError;
 use crate::diffusion::walk::{DDIM, Inputs, Move, SLOTS};
 use crate::diffusion::{Convention, Real, SamplerConfig, SamplerKind, Schedule, Spacing};
 
-/// One step of a student, from timestep t to s or to x_0, and the two DDIM steps of its teacher beside it, t → mid → s.
+/// One step of a student, from timestep t to s or to x_0, and the two DDIM steps of its teacher beside it, t → mid → s; or one
+/// of its teacher's, t → s, which it is to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// The teacher's two moves. Guidance is left to whoever predicts.
-    pub moves: [Move; 2],
+    /// The teacher's first move. Guidance is left to whoever predicts.
+    pub first: Move,
+    /// Its second one, if there is one.
+    pub second: Option<Move>,
     /// Weights of z_t and z_s in the target, see [`Interval::target`].
     weights: (f64, f64),
 }
@@ -40,33 +43,51 @@ pub fn intervals(schedule: &Schedule, steps: usize, like: &SamplerConfig) -> Res
     if !every_other.eq(student) {
         return Err(DistillError::Lists { steps, timesteps: schedule.timesteps() });
     }
-    let of = |pair: &[Move]| Interval::new(schedule, [pair[0], pair[1]]);
+    let of = |pair: &[Move]| Interval::new(schedule, pair[0], Some(pair[1]));
     Ok(walk.moves.chunks_exact(2).map(of).collect())
 }
 
+/// The steps of a student that takes `steps` steps and half as many as well, for a teacher of `steps`: at the timesteps of both
+/// lists those of the shorter one, at the others its teacher's own.
+///
+/// One network cannot do both to the letter, as it is not told which of the two is asked of it. But the two differ little: where
+/// the longer list goes a shorter way with the same guess at x_0, the next step mends it.
+///
+/// # Errors
+/// As [`intervals`], of half the steps.
+pub fn shared(schedule: &Schedule, steps: usize, like: &SamplerConfig) -> Result<Vec<Interval>, DistillError> {
+    let halved = intervals(schedule, steps / 2, like)?;
+    let both = |interval: Interval| {
+        let kept = interval.second.map(|second| Interval::new(schedule, second, None));
+        std::iter::once(interval).chain(kept)
+    };
+    Ok(halved.into_iter().flat_map(both).collect())
+}
+
 impl Interval {
-    fn new(schedule: &Schedule, moves: [Move; 2]) -> Self {
-        let t = moves[0].timestep;
+    fn new(schedule: &Schedule, first: Move, second: Option<Move>) -> Self {
+        let t = first.timestep;
         let (alpha_t, sigma_t) = (schedule.sqrt_alpha_bar(t), schedule.sqrt_one_minus_alpha_bar(t));
-        let (alpha_s, sigma_s) = moves[1].known();
+        let (alpha_s, sigma_s) = second.unwrap_or(first).known();
         // x̃ = (z_s − r·z_t)/(α_s − r·α_t) with r = σ_s/σ_t, and v = (α_t·z_t − x̃)/σ_t: both times σ_t, which is the sine of
         // the angle between the two levels.
         let sine = sigma_t * alpha_s - sigma_s * alpha_t;
         let cosine = alpha_t * alpha_s + sigma_t * sigma_s;
-        Self { moves, weights: (cosine / sine, -1.0 / sine) }
+        Self { first, second, weights: (cosine / sine, -1.0 / sine) }
     }
 
     /// t, the student's timestep.
     pub fn timestep(&self) -> usize {
-        self.moves[0].timestep
+        self.first.timestep
     }
 
-    /// Takes the teacher's first (0) or second (1) step from `z`, where it predicts `output`, and returns where that leads. All
-    /// are of one length.
+    /// Takes the teacher's first (0) or second (1) step from `z`, where it predicts `output`, and returns where that leads: `z`
+    /// itself where there is no second. All are of one length.
     pub fn step<T: Real>(&self, which: usize, z: &[T], output: &[T]) -> Vec<T> {
+        let Some(step) = (if which == 0 { Some(self.first) } else { self.second }) else { return z.to_vec() };
         let mut out = vec![T::of(0.0); z.len()];
         let mut slots = vec![T::of(0.0); SLOTS * z.len()];
-        self.moves[which].apply(Inputs { x: z, output, noise: &[], known: &[], mask: &[] }, &mut slots, &mut out);
+        step.apply(Inputs { x: z, output, noise: &[], known: &[], mask: &[] }, &mut slots, &mut out);
         out
     }
 

@@ -2,13 +2,15 @@
 //! (Salimans & Ho 2022, arXiv 2202.00512, algorithm 2), in v.
 //!
 //! The first teacher is the model itself, guided; so guidance is in the student, which needs no second evaluation and no null class.
+//! A last halving can be shared: a student of four steps that takes two as well ([`shared`]).
+//!
 //! Each halving begins with the teacher's weights and a fresh optimizer. A student is valid at its own timesteps only.
 
 pub mod interval;
 mod plan;
 mod teacher;
 
-pub use interval::{Interval, intervals};
+pub use interval::{Interval, intervals, shared};
 pub use plan::Distillation;
 pub use teacher::Teacher;
 
@@ -45,6 +47,12 @@ pub enum DistillError {
         steps: usize,
         /// The teacher's.
         from: usize,
+    },
+    /// Half of an odd number.
+    #[error("a student of {steps} steps cannot take half as many as well: expected an even number")]
+    Half {
+        /// The student's steps.
+        steps: usize,
     },
     /// Lists that do not fit into each other.
     #[error(
@@ -168,19 +176,9 @@ impl Distiller {
         let values = student.load_parameters(&prediction(config, shape).parameters())?;
         let mut trainer = Trainer::new(engine, config, schedule.clone(), scheduler.prediction_type, options, &values)?;
         trainer.set_stretch(halving as u64 * plan.training_steps, plan.training_steps);
-        let intervals = Self::intervals_of(&schedule, plan, &scheduler, halving)?;
+        let intervals = plan.intervals(&schedule, halving, &scheduler.sampler(plan.steps))?;
         let (engine, plan, student) = (engine.clone(), plan.clone(), config.clone());
         Ok(Self { engine, plan, scheduler, schedule, student, trainer, teacher, halving, intervals, shape })
-    }
-
-    fn intervals_of(
-        schedule: &Schedule,
-        plan: &Distillation,
-        scheduler: &SchedulerConfig,
-        halving: usize,
-    ) -> Result<Vec<Interval>, DistillError> {
-        let steps = plan.halvings().get(halving).copied().unwrap_or(plan.steps);
-        intervals(schedule, steps, &scheduler.sampler(steps))
     }
 
     /// What is asked for.
@@ -260,7 +258,8 @@ impl Distiller {
         self.teacher = Teacher::new(&self.engine, &self.student, weights, self.shape, 1.0)?;
         self.scheduler = self.plan.scheduler(&self.scheduler, self.halving);
         // That of every halving was made when the plan was checked.
-        let intervals = Self::intervals_of(&self.schedule, &self.plan, &self.scheduler, self.halving);
+        let like = self.scheduler.sampler(self.plan.steps);
+        let intervals = self.plan.intervals(&self.schedule, self.halving, &like);
         self.intervals = intervals.unwrap_or_default();
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! What a distillation is asked for: which student, of which teacher, in how many halvings. Plain data, saved with a run.
 
 use super::DistillError;
-use super::interval::{intervals, sampler};
+use super::interval::{Interval, intervals, sampler, shared};
 use crate::checkpoint::{Checkpoint, SchedulerConfig, Suggested};
 use crate::diffusion::walk::DDIM;
-use crate::diffusion::{Convention, Prediction, SamplerKind, Spacing};
+use crate::diffusion::{Convention, Prediction, SamplerConfig, SamplerKind, Schedule, Spacing};
 use crate::model::config::UnetConfig;
 use serde::{Deserialize, Serialize};
 use std::iter::successors;
@@ -22,6 +22,9 @@ pub struct Distillation {
     pub from_steps: usize,
     /// The guidance w that the result has in it.
     pub guidance: f64,
+    /// The result is to take N/2 steps as well: one more halving, in which what only the longer list has is kept.
+    #[serde(default)]
+    pub and_half: bool,
     /// Training steps of each halving.
     pub training_steps: u64,
     /// The teacher's null class, if it has one.
@@ -38,9 +41,24 @@ impl Distillation {
         doubled.into_iter().find(|&from| from >= 16).unwrap_or(2 * steps)
     }
 
-    /// The student's steps in each halving, the last of them N.
+    /// The student's steps in each halving, the last of them N, or N/2 where that is asked for as well.
     pub fn halvings(&self) -> Vec<usize> {
-        successors(Some(self.from_steps / 2), |n| Some(n / 2)).take_while(|&n| n >= self.steps.max(1)).collect()
+        let least = if self.and_half { self.steps / 2 } else { self.steps };
+        successors(Some(self.from_steps / 2), |n| Some(n / 2)).take_while(|&n| n >= least.max(1)).collect()
+    }
+
+    /// The intervals of a halving, in the order of the timesteps.
+    ///
+    /// # Errors
+    /// Lists that do not fit into each other.
+    pub fn intervals(
+        &self,
+        schedule: &Schedule,
+        halving: usize,
+        like: &SamplerConfig,
+    ) -> Result<Vec<Interval>, DistillError> {
+        let steps = self.halvings().get(halving).copied().unwrap_or(self.steps);
+        if steps < self.steps { shared(schedule, self.steps, like) } else { intervals(schedule, steps, like) }
     }
 
     /// Training steps of all halvings.
@@ -60,12 +78,16 @@ impl Distillation {
         }
         let (steps, from) = (self.steps, self.from_steps);
         let power = from.checked_div(steps).filter(|power| power * steps == from && power.is_power_of_two());
-        if power.is_none_or(|power| power < 2) {
+        // One that takes as many steps already can still learn to take half as many.
+        if power.is_none_or(|power| power < 2 && !self.and_half) {
             return Err(DistillError::Halvings { steps, from });
         }
+        if self.and_half && steps % 2 != 0 {
+            return Err(DistillError::Half { steps });
+        }
         let (schedule, like) = (scheduler.schedule()?, scheduler.sampler(from));
-        for halving in self.halvings() {
-            intervals(&schedule, halving, &like)?;
+        for halving in 0..self.halvings().len() {
+            self.intervals(&schedule, halving, &like)?;
         }
         for &steps in &self.valid_steps {
             DDIM.timesteps(schedule.timesteps(), &sampler(steps, &like))?;
@@ -117,9 +139,10 @@ impl Distillation {
     /// How the student of a halving is sampled, and by no other way: `like` with its steps, DDIM without noise on a trailing list.
     pub fn scheduler(&self, like: &SchedulerConfig, halving: usize) -> SchedulerConfig {
         let halvings = self.halvings();
-        let steps = halvings.get(halving).copied().unwrap_or(self.steps);
+        let steps = halvings.get(halving).copied().unwrap_or(self.steps).max(self.steps);
         let mut valid = vec![steps];
         if halving + 1 >= halvings.len() {
+            valid.extend(self.and_half.then_some(self.steps / 2));
             valid.extend(&self.valid_steps);
             valid.sort_unstable();
             valid.dedup();

@@ -79,7 +79,9 @@ impl Teacher {
         let image = self.shape.len() / self.shape.n();
         let mut z = z.to_vec();
         for which in 0..2 {
-            let timesteps: Vec<usize> = intervals.iter().map(|interval| interval.moves[which].timestep).collect();
+            // Where there is no second step it is asked all the same, as a batch is a batch, and its answer is not looked at.
+            let step = |interval: &Interval| interval.second.filter(|_| which == 1).unwrap_or(interval.first);
+            let timesteps: Vec<usize> = intervals.iter().map(|interval| step(interval).timestep).collect();
             let output = self.predict(&z, &timesteps, labels).await?;
             let images = z.chunks_exact(image).zip(output.chunks_exact(image)).zip(intervals);
             z = images.flat_map(|((z, output), interval)| interval.step(which, z, output)).collect();
