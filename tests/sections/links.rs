@@ -107,3 +107,20 @@ fn a_link_that_is_wrong_or_says_no_or_whose_settings_are_taken_in_hand_is_not_ru
     assert_eq!(parse("#steps=15&run=1"), parse("#steps=15"));
     assert!(runs("#run=1") && runs("run=0&t=3&run=1") && !runs("#run=1&run=0") && !runs("#t=1&run=") && !runs(""));
 }
+
+#[test]
+fn a_later_link_takes_back_what_an_earlier_one_asked_for() {
+    let mut browser = Browser::open("#model=digits&seed=1&run=1", 1);
+    browser.tell(Message::Address("#model=digits&seed=2".to_owned(), None));
+    browser.tell(Message::List(Ok(entries())));
+    browser.fetch("digits");
+    browser.start_all(Kind::Cpu);
+    assert!(!browser.app.common.running && browser.app.generate.run.is_none());
+    // Nor is it another model's, if its own does not come.
+    browser.control("model", "fashion");
+    browser.fetch("fashion");
+    browser.start_all(Kind::Cpu);
+    browser.tell(Message::Address("#seed=3&run=1".to_owned(), None));
+    browser.tell(Message::Weights("digits".to_owned(), Err("no route".to_owned())));
+    assert!(!browser.app.common.running, "{}", browser.status());
+}

@@ -231,3 +231,110 @@ fn a_link_to_a_student_that_there_is_none_of_is_said() {
     assert_eq!(browser.status(), format!("Error: {} has no fast student.", entry.name));
     assert!(browser.app.common.can_generate() && browser.students.is_empty());
 }
+
+/// The page as it is while the weights of a student that is known are on their way.
+fn half_there(cores: usize) -> Browser {
+    let mut browser = without_student("", cores);
+    browser.tell(Message::Student("digits".to_owned(), Ok(Box::new(student("digits")))));
+    assert!(!browser.app.common.can_generate());
+    browser
+}
+
+/// How often its weights were asked for since the last call.
+fn asked(browser: &mut Browser) -> usize {
+    browser.effects().iter().filter(|effect| matches!(effect, Effect::FetchStudentWeights(_))).count()
+}
+
+#[test]
+fn a_student_given_up_on_its_way_is_fetched_anew_when_it_is_wanted_again() {
+    let mut browser = half_there(1);
+    browser.control("fast", "false");
+    assert!(!generate(&mut browser).0);
+    browser.control("fast", "true");
+    assert!(!browser.app.common.can_generate(), "its weights are not there");
+    browser.effects();
+    arrive(&mut browser);
+    assert_eq!(asked(&mut browser), 1);
+    assert!(generate(&mut browser).0);
+    // The same by another model that does not come.
+    let mut browser = half_there(1);
+    browser.control("model", "fashion");
+    browser.tell(Message::Weights("fashion".to_owned(), Err("no route".to_owned())));
+    assert_eq!(browser.settings().model.name, "digits");
+    browser.effects();
+    arrive(&mut browser);
+    assert_eq!(asked(&mut browser), 1);
+    assert!(generate(&mut browser).0);
+}
+
+#[test]
+fn a_model_that_is_fetched_once_more_has_its_student_again() {
+    // Its weights did not come the first time.
+    let mut browser = Browser::open("", 1);
+    browser.tell(Message::List(Ok(entries())));
+    browser.tell(Message::Described("digits".to_owned(), Ok(Box::new(super::model("digits")))));
+    browser.tell(Message::Student("digits".to_owned(), Ok(Box::new(student("digits")))));
+    browser.tell(Message::Weights("digits".to_owned(), Err("no route".to_owned())));
+    browser.tell(Message::Retry);
+    browser.fetch("digits");
+    browser.start_all(Kind::Cpu);
+    assert_eq!(asked(&mut browser), 1);
+    browser.tell(Message::Weights("digits-fast".to_owned(), Ok(4.5e6)));
+    browser.load_all(Ok(()));
+    assert!(generate(&mut browser).0);
+    // It is chosen again while another one is coming.
+    let mut browser = fast(1);
+    browser.control("model", "fashion");
+    browser.control("model", "digits");
+    browser.fetch("digits");
+    browser.start_all(Kind::Cpu);
+    assert!(!browser.app.common.can_generate(), "the student is being loaded");
+    arrive(&mut browser);
+    assert!(generate(&mut browser).0);
+}
+
+#[test]
+fn workers_that_are_set_aside_or_first_get_the_student_too() {
+    // The student arrives while another engine is tried that cannot be had.
+    let mut browser = half_there(2);
+    browser.control("engine", "gpu");
+    browser.tell(Message::Weights("digits-fast".to_owned(), Ok(4.5e6)));
+    browser.load_all(Ok(()));
+    let gpu = browser.last_worker();
+    browser.say(gpu, FromWorker::Ready);
+    browser.say(gpu, FromWorker::Refused { message: "no adapter".to_owned() });
+    browser.tell(Message::Generate(Ok(1)));
+    assert_eq!(browser.walks().len(), 2, "both that were there before");
+    // One that opens before its leader.
+    let mut browser = Browser::open("", 2);
+    browser.tell(Message::NoGpu);
+    browser.tell(Message::List(Ok(entries())));
+    browser.fetch("digits");
+    let [first, second] = [0, 1].map(|i| *browser.workers.keys().nth(i).expect("a worker"));
+    browser.say(second, FromWorker::Ready);
+    browser.say(second, FromWorker::Opened(super::engine(Kind::Cpu)));
+    browser.tell(Message::Student("digits".to_owned(), Ok(Box::new(student("digits")))));
+    browser.tell(Message::Weights("digits-fast".to_owned(), Ok(4.5e6)));
+    browser.say(first, FromWorker::Ready);
+    browser.say(first, FromWorker::Opened(super::engine(Kind::Cpu)));
+    let loads = browser.effects().into_iter().filter_map(|effect| match effect {
+        Effect::Pool(Order::Load(worker)) => Some(worker),
+        _ => None,
+    });
+    assert_eq!(loads.collect::<Vec<_>>(), [second, first]);
+    // The first run may be asked for before they have it: all take a share.
+    browser.tell(Message::Generate(Ok(1)));
+    browser.load_all(Ok(()));
+    assert_eq!(browser.walks().len(), 2);
+}
+
+#[test]
+fn the_switch_is_heard_beside_a_wrong_number() {
+    let mut browser = without_student("#model=digits", 1);
+    browser.control("steps", "");
+    browser.control("fast", "true");
+    assert_eq!(browser.students, ["digits"]);
+    browser.control("steps", "4");
+    arrive(&mut browser);
+    assert!(browser.app.common.wanted_student().is_some());
+}

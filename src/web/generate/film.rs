@@ -33,6 +33,7 @@ pub fn grow(state: &mut State, cx: &Common) {
 
 /// Ends the film with its run: it ends where the run has, and there is none of a run that came nowhere.
 pub fn close(state: &mut State, cx: &Common) {
+    grow(state, cx);
     let (Some(film), Some(run)) = (&mut state.film, &state.run) else { return };
     if film.last == 0 {
         return state.film = None;

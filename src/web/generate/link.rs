@@ -35,8 +35,9 @@ pub fn copied(state: &State, copied: bool, cx: &mut Common) {
 pub fn follow(state: &mut State, hash: &str, cx: &mut Common) {
     if link::runs(hash) {
         stop(state, cx);
-        state.wanted = Some(hash.to_owned());
     }
+    // A later link that asks for none takes back what an earlier one asked for.
+    state.wanted = link::runs(hash).then(|| hash.to_owned());
 }
 
 /// Begins the run that a link asks for, once its model is there: the link's own, and no other. What is wrong with it has been said.

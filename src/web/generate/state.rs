@@ -146,6 +146,13 @@ impl Run {
         self.newest = Some(newest);
     }
 
+    /// Keeps the newest step, too, if it is none of those.
+    pub fn keep_newest(&mut self) {
+        let last = self.record.last().map_or(0, |last| last.step);
+        let newest = self.newest.iter().filter(|newest| newest.step > last).cloned();
+        self.record.extend(newest.collect::<Vec<_>>());
+    }
+
     /// The run of one image at eleven moments of 0…`end`, as far as they are there.
     pub fn tiles(&self, of: usize, shape: Shape, end: usize) -> Sheet {
         let image = shape.pixels() * pixel_bytes(shape);

@@ -44,6 +44,8 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Step(chance) => pace::step(state, chance, cx),
         Message::Stop => stop(state, cx),
         Message::Begin(hash, _) | Message::Address(hash, _) => link::follow(state, hash, cx),
+        // The model of the link cannot be had, and its run is not another one's. The first model can be tried again.
+        Message::Described(_, Err(_)) | Message::Weights(_, Err(_)) if cx.has_weights => state.wanted = None,
         // Whoever takes the controls in hand decides when.
         Message::Control(..) => state.wanted = None,
         Message::Copy(address) => link::copy(state, address, cx),
@@ -265,5 +267,9 @@ fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: 
 fn close(state: &mut State, cx: &Common) {
     state.now.clear();
     explain(state, cx);
+    // Where not every step is kept, the last one is what the pictures are.
+    if let Some(run) = &mut state.run {
+        run.keep_newest();
+    }
     film::close(state, cx);
 }

@@ -7,10 +7,9 @@ use crate::web::models::Entry;
 /// Takes in what has happened.
 pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
     match message {
+        // Told whatever else the controls say wrongly.
+        Message::Control("fast", _) => want_present(state, cx),
         Message::Changed("fast") => {
-            if let Some(entry) = cx.model.as_ref().map(|model| model.entry.clone()) {
-                want(state, &entry, cx);
-            }
             let mut settings = cx.settings.clone();
             settings.follow(&cx.suggested());
             cx.settle(settings);
@@ -47,11 +46,18 @@ fn awaited<'a>(state: &'a mut State, name: &str) -> Option<&'a mut Student> {
 
 /// Has the student of a model fetched, if it has one that is wanted and neither there nor coming. Of another model none is coming then.
 pub fn want(state: &mut State, entry: &Entry, cx: &mut Common) {
-    let there = cx.student.is_some() && cx.model.as_ref().is_some_and(|model| model.entry.name == entry.name);
     let wanted = state.expected.as_ref().unwrap_or(&cx.settings).model.fast;
-    if state.student.take_if(|student| !wanted || student.of != entry.name).is_some() && state.download.is_none() {
-        ready(state, cx);
+    let present = |cx: &Common, name: &str| cx.model.as_ref().is_some_and(|model| model.entry.name == name);
+    if let Some(gone) = state.student.take_if(|student| !wanted || student.of != entry.name) {
+        // What is known of it is of no use without its weights.
+        if present(cx, &gone.of) {
+            cx.student = None;
+        }
+        if state.download.is_none() {
+            ready(state, cx);
+        }
     }
+    let there = cx.student.is_some() && present(cx, &entry.name);
     if !entry.fast || !wanted || there || state.student.is_some() {
         return;
     }
@@ -64,6 +70,13 @@ pub fn want(state: &mut State, entry: &Entry, cx: &mut Common) {
     cx.want(Effect::FetchStudent(entry.clone()));
 }
 
+/// The same, of the model at hand.
+pub fn want_present(state: &mut State, cx: &mut Common) {
+    if let Some(entry) = cx.model.as_ref().map(|model| model.entry.clone()) {
+        want(state, &entry, cx);
+    }
+}
+
 /// Joins the student to the model at hand, as far as both are there. The model comes first on the line: what it predicts is on the
 /// first screen, and both together would be there no sooner.
 pub fn join(state: &mut State, cx: &mut Common) {
@@ -71,7 +84,10 @@ pub fn join(state: &mut State, cx: &mut Common) {
     if teacher.entry.name != student.of {
         return;
     }
-    if let Some(model) = student.model.take() {
+    // The description is kept: a model that is fetched once more takes it again.
+    if cx.student.is_none()
+        && let Some(model) = student.model.clone()
+    {
         if let Err(why) = model.is_student_of(teacher) {
             return give_up(state, &why, cx);
         }

@@ -208,6 +208,9 @@ fn cannot_load(state: &mut State, missing: Missing, message: &str, cx: &mut Comm
         cx.settings.model.name = model.entry.name.clone();
         state.student.take_if(|student| student.of != model.entry.name);
     }
+    if cx.has_weights {
+        student::want_present(state, cx);
+    }
     cx.fail(message);
 }
 
@@ -260,6 +263,8 @@ fn adopt(state: &mut State, Described { model, samples }: &Described, cx: &mut C
         }
         None => state.moved = moved,
     }
+    // One that was there went with the model before.
+    student::want(state, &model.entry, cx);
     student::join(state, cx);
     cx.changed();
 }

@@ -162,13 +162,19 @@ impl Pool {
     /// The weights of the model's student are there.
     pub fn student(&mut self) {
         self.student = true;
-        self.orders.extend(self.workers.with_engine(false).into_iter().map(Order::Load));
+        // Those that are set aside may come back.
+        let all = self.former.iter().chain([&self.workers]);
+        self.orders.extend(all.flat_map(Workers::have_opened).map(Order::Load));
     }
 
     /// The model at hand is this large, its student included. Another one than before gets new workers.
     pub fn model(&mut self, bytes: f64, choice: Choice) {
         self.student = false;
         if self.model.replace(bytes).is_none() {
+            // Those that were hired before its size was known.
+            let most = self.machine.workers(bytes).min(self.workers.all.len());
+            let needless = self.workers.all.drain(most..);
+            self.orders.extend(needless.map(|worker| Order::End(worker.id)));
             return self.open();
         }
         let former = self.former.take();
@@ -251,11 +257,12 @@ impl Pool {
             };
         }
         if !self.workers.knows(worker) {
-            // One that is set aside or has been ended. Of the first kind only its end is of interest.
-            if let FromWorker::Lost { message } = message {
-                self.lose(worker, &message);
-            }
-            return;
+            // One that is set aside or has been ended. Of the first kind its end is of interest, and what it has.
+            return match (message, &mut self.former) {
+                (FromWorker::Lost { message }, _) => self.lose(worker, &message),
+                (FromWorker::Loaded(Ok(())), Some(former)) => former.has_student(worker),
+                _ => {}
+            };
         }
         let leads = self.workers.leader() == Some(worker);
         match message {
@@ -270,7 +277,9 @@ impl Pool {
             }
             FromWorker::Loaded(Ok(())) => {
                 self.workers.has_student(worker);
-                if self.walk.as_ref().is_some_and(|walk| walk.fast && walk.of.is_empty()) {
+                // Before the first step there is nothing to lose: those that come a moment later take their share.
+                let fresh = |walk: &Walk| walk.of.is_empty() || walk.now.step == walk.start.step;
+                if self.walk.as_ref().is_some_and(|walk| walk.fast && fresh(walk)) {
                     self.resume();
                 }
             }

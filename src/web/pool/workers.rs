@@ -113,6 +113,11 @@ impl Workers {
         self.all.iter_mut().filter(|worker| worker.id == id).for_each(|worker| worker.fast = true);
     }
 
+    /// Those that have opened one, whether or not the leader has.
+    pub fn have_opened(&self) -> impl Iterator<Item = WorkerId> {
+        self.all.iter().filter(|worker| worker.opened).map(|worker| worker.id)
+    }
+
     /// Those with an engine, if the leader has one; or only those with the student.
     pub fn with_engine(&self, fast: bool) -> Vec<WorkerId> {
         let opened = self.all.iter().filter(|worker| worker.opened && self.engine.is_some());
