@@ -202,3 +202,19 @@ fn where_there_is_no_gpu_the_workers_start_together_and_where_there_is_one_the_n
     browser.say(first, FromWorker::Opened(engine(Kind::Gpu)));
     assert_eq!(browser.workers.keys().copied().collect::<Vec<_>>(), [first]);
 }
+
+#[test]
+fn workers_hired_before_the_model_is_known_are_as_many_as_it_has_room_for() {
+    let mut browser = Browser::open("#model=digits", 8);
+    browser.tell(Message::NoGpu);
+    assert_eq!(browser.workers.len(), 8);
+    browser.tell(Message::List(Ok(entries())));
+    browser.tell(Message::Described("digits".to_owned(), Ok(Box::new(super::model("digits")))));
+    browser.tell(Message::Weights("digits".to_owned(), Ok(140e6)));
+    assert_eq!(
+        browser.workers.len(),
+        Machine { cores: 8, memory: 8e9 }.workers(280e6),
+        "before any is handed the model"
+    );
+    assert!(browser.workers.len() < 8);
+}

@@ -163,3 +163,37 @@ impl Run {
         Sheet::new((0..TILES).filter_map(tile).flatten().copied().collect(), shape, TILES)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diffusion::SamplerConfig;
+    use crate::playground;
+
+    #[test]
+    fn of_a_run_that_ends_between_two_kept_steps_the_last_one_is_kept() {
+        let sampler = SamplerConfig { steps: 1000, ..SamplerConfig::default() };
+        let settings = playground::Settings { classes: vec![None], guidance: 1.0, sampler };
+        let pixels = || Sheet::new(vec![0; 90_000], Shape::new(1, 300, 300, 1), 1);
+        let noise = Recorded { step: 0, timestep: None, pixels: pixels() };
+        let mut run = Run {
+            ticket: None,
+            request: Request { settings, seed: 1, fast: false },
+            made: Settings::default(),
+            step: 0,
+            computed: 0.0,
+            clock: Clock::start(0.0),
+            paused: false,
+            record: vec![noise],
+            newest: None,
+        };
+        assert!(run.every() > 1, "90 MB are not all kept");
+        run.keep_newest();
+        assert_eq!(run.record.len(), 1);
+        run.keep(1, 998, pixels());
+        assert_eq!(run.record.len(), 1, "it is none of those");
+        run.keep_newest();
+        run.keep_newest();
+        assert_eq!(run.record.iter().map(|kept| kept.step).collect::<Vec<_>>(), [0, 1]);
+    }
+}

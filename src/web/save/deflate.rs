@@ -1,6 +1,8 @@
 //! The compression of PNG: a zlib stream (RFC 1950) of one deflate block (RFC 1951) with the fixed code, in which only runs of
 //! a byte are shortened. Enlarged pictures whose rows are filtered consist of little else.
 
+use super::bits::Bits;
+
 /// The longest run that one pair of codes stands for, and the shortest.
 const RUN: std::ops::RangeInclusive<usize> = 3..=258;
 /// The shortest run of every length code from 257 on, and how many bits say by how much it is longer (RFC 1951, 3.2.5).
@@ -36,28 +38,13 @@ const LENGTHS: [(usize, u32); 29] = [
     (258, 0),
 ];
 
-/// Bits, the lowest of a byte first.
-#[derive(Default)]
-struct Bits {
-    bytes: Vec<u8>,
-    pending: u32,
-    count: u32,
-}
+/// What is said in the fixed code.
+struct Codes(Bits);
 
-impl Bits {
-    /// A number, its lowest bit first.
-    fn number(&mut self, value: u32, bits: u32) {
-        self.pending |= value << self.count;
-        self.count += bits;
-        while self.count >= 8 {
-            self.bytes.push(self.pending as u8);
-            (self.pending, self.count) = (self.pending >> 8, self.count - 8);
-        }
-    }
-
+impl Codes {
     /// A Huffman code, its highest bit first.
     fn code(&mut self, code: u32, bits: u32) {
-        self.number(code.reverse_bits() >> (32 - bits), bits);
+        self.0.push(code.reverse_bits() >> (32 - bits), bits);
     }
 
     /// A symbol of the fixed code (RFC 1951, 3.2.6).
@@ -75,7 +62,7 @@ impl Bits {
         let code = LENGTHS.partition_point(|(least, _)| *least <= length) - 1;
         let (least, extra) = LENGTHS[code];
         self.symbol(257 + code as u32);
-        self.number((length - least) as u32, extra);
+        self.0.push((length - least) as u32, extra);
         // A distance of 1.
         self.code(0, 5);
     }
@@ -84,23 +71,23 @@ impl Bits {
 /// Bytes as a zlib stream.
 pub fn zlib(data: &[u8]) -> Vec<u8> {
     // Deflate with a window of 32 KiB; the header is a multiple of 31.
-    let mut bits = Bits { bytes: vec![0x78, 0x01], ..Bits::default() };
+    let mut codes = Codes(Bits::after(&[0x78, 0x01]));
     // The last block, of the fixed code.
-    bits.number(0b011, 3);
+    codes.0.push(0b011, 3);
     for run in data.chunk_by(|a, b| a == b) {
         let mut rest = run.len() - 1;
-        bits.symbol(u32::from(run[0]));
+        codes.symbol(u32::from(run[0]));
         while rest >= *RUN.start() {
             let length = rest.min(*RUN.end());
-            bits.run(length);
+            codes.run(length);
             rest -= length;
         }
-        (0..rest).for_each(|_| bits.symbol(u32::from(run[0])));
+        (0..rest).for_each(|_| codes.symbol(u32::from(run[0])));
     }
-    bits.symbol(256);
-    bits.number(0, (8 - bits.count) % 8);
-    bits.bytes.extend(adler32(data).to_be_bytes());
-    bits.bytes
+    codes.symbol(256);
+    let mut bytes = codes.0.finish();
+    bytes.extend(adler32(data).to_be_bytes());
+    bytes
 }
 
 /// The checksum at a zlib stream's end.

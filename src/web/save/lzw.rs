@@ -1,5 +1,7 @@
 //! The compression of GIF: LZW with codes that grow from nine to twelve bits, for eight bits a pixel.
 
+use super::bits::Bits;
+
 /// Bits of a pixel.
 pub const PIXEL: u8 = 8;
 /// Begins a new dictionary.
@@ -51,39 +53,20 @@ impl Dictionary {
     }
 }
 
-/// Codes as bytes, the lowest bit first.
-#[derive(Default)]
-struct Bits {
-    bytes: Vec<u8>,
-    pending: u32,
-    count: u32,
-}
-
-impl Bits {
-    fn push(&mut self, code: u16, bits: u32) {
-        self.pending |= u32::from(code) << self.count;
-        self.count += bits;
-        while self.count >= 8 {
-            self.bytes.push(self.pending as u8);
-            (self.pending, self.count) = (self.pending >> 8, self.count - 8);
-        }
-    }
-}
-
 /// Pixels, an index of eight bits each, as the data of a GIF's picture.
 pub fn encode(pixels: &[u8]) -> Vec<u8> {
     let (mut bits, mut dictionary) = (Bits::default(), Dictionary::new());
     let mut size = u32::from(PIXEL) + 1;
-    bits.push(CLEAR, size);
+    bits.push(u32::from(CLEAR), size);
     let mut code: Option<u16> = None;
     for &byte in pixels {
         let Some(prefix) = code.replace(u16::from(byte)) else { continue };
         match dictionary.find(prefix, byte) {
             Ok(longer) => code = Some(longer),
             Err(place) => {
-                bits.push(prefix, size);
+                bits.push(u32::from(prefix), size);
                 if dictionary.next == MOST {
-                    bits.push(CLEAR, size);
+                    bits.push(u32::from(CLEAR), size);
                     dictionary.clear();
                     size = u32::from(PIXEL) + 1;
                 } else {
@@ -97,13 +80,12 @@ pub fn encode(pixels: &[u8]) -> Vec<u8> {
         }
     }
     if let Some(code) = code {
-        bits.push(code, size);
+        bits.push(u32::from(code), size);
         // Who reads gives one more code at this one.
         if dictionary.next == 1 << size && dictionary.next < MOST {
             size += 1;
         }
     }
-    bits.push(END, size);
-    bits.push(0, (8 - bits.count) % 8);
-    bits.bytes
+    bits.push(u32::from(END), size);
+    bits.finish()
 }

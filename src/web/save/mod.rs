@@ -3,9 +3,11 @@
 //! | file | what |
 //! |---|---|
 //! | [`raster`] | sheets of pictures as pixels, enlarged without blur |
+//! | `bits` | what both compressions write |
 //! | [`deflate`], [`png`] | a PNG, with texts in it |
 //! | [`lzw`], [`gif`] | a GIF that moves |
 
+mod bits;
 pub mod deflate;
 pub mod gif;
 pub mod lzw;
