@@ -114,7 +114,7 @@ async function generate(browser, url, link, cores) {
   const several = cores ?? cpus().length;
   if (several > 1) await page.waitForFunction(() => /workers/.test(document.getElementById("badge-text").textContent));
   await page.waitForTimeout(500);
-  await page.click("#generate");
+  await page.click("#go");
   await page.waitForFunction(() => /^(Done|Error)/.test(document.getElementById("status").textContent), null, { timeout: 600_000 });
   const text = await page.textContent("#status");
   await page.close();
@@ -132,7 +132,7 @@ async function coldStart(url) {
   await page.goto(`${url}/page/#count=1&steps=10&sampler=ddim`);
   await page.waitForFunction(() => /loss/.test(document.getElementById("loss").textContent), null, { polling: 20 });
   const predicted = seconds();
-  await page.click("#generate");
+  await page.click("#go");
   await page.waitForFunction(() => /^Done/.test(document.getElementById("status").textContent), null, { polling: 20 });
   const generated = seconds();
   await browser.close();

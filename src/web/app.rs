@@ -15,6 +15,10 @@ use controls::CONTROLS;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+/// Tiles of a film, and of one in a narrow window.
+const TILES: usize = 21;
+const NARROW: usize = 11;
+
 /// The number of a file of the visitor's, which only the browser can open.
 pub type FileId = u32;
 
@@ -31,6 +35,12 @@ pub enum Message {
     Generate(Result<u32, String>),
     /// The dice was pressed.
     Dice(Result<u32, String>),
+    /// New noise was pressed.
+    NewNoise(Result<u32, String>),
+    /// The window has become narrow, or wide: a film has fewer tiles in a narrow one.
+    Narrow(bool),
+    /// The lens stands over the pixel of this column and row.
+    Point([usize; 2]),
     /// Pause was pressed, or Play.
     Pause,
     /// Step was pressed; a number by chance, or why there is none.
@@ -51,6 +61,10 @@ pub enum Message {
     Scrub(usize),
     /// The film of this image is wanted.
     FilmOf(usize),
+    /// This tile of the run's film was pressed.
+    FilmTile(usize),
+    /// This tile of the film over t was pressed.
+    TimeTile(usize),
     /// A check was asked for; the browser's name for itself.
     StartCheck(String),
     /// The check is wanted no more.
@@ -161,6 +175,10 @@ pub struct Common {
     pub samples: Rc<Samples>,
     /// `[1, H, W, C]` of its pictures.
     pub shape: Shape,
+    /// Tiles of a film, at most.
+    pub tiles: usize,
+    /// The column and row of the pixel under the lens, in every picture.
+    pub lens: [usize; 2],
     /// The workers.
     pub pool: Pool,
     /// A run is in progress.
@@ -187,12 +205,21 @@ impl Common {
             loading: false,
             samples,
             shape,
+            tiles: TILES,
+            lens: [14, 12],
             pool: Pool::new(on),
             running: false,
             now: 0.0,
             effects: Vec::new(),
             raised: VecDeque::new(),
         }
+    }
+
+    /// Where the values of the pixel under the lens begin in a picture `[H, W, C]`; the lens stays inside it.
+    pub fn under_lens(&self) -> usize {
+        let [column, row] = self.lens;
+        let (row, column) = (row.min(self.shape.h() - 1), column.min(self.shape.w() - 1));
+        (row * self.shape.w() + column) * self.shape.c()
     }
 
     /// What the model allows; what the digits allow until it is known.
@@ -354,8 +381,11 @@ impl App {
                 Message::WorkerGone(worker, why) => self.common.pool.lose(worker, &why),
                 Message::NoGpu => self.common.pool.has_no_gpu(),
                 message => {
-                    if let Message::Control(id, text) = &message {
-                        self.common.control(id, text);
+                    match &message {
+                        Message::Control(id, text) => self.common.control(id, text),
+                        Message::Narrow(narrow) => self.common.tiles = if *narrow { NARROW } else { TILES },
+                        Message::Point(pixel) => self.common.lens = *pixel,
+                        _ => {}
                     }
                     self.tell(&message);
                 }

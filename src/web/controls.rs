@@ -49,7 +49,7 @@ pub const CONTROLS: &[Control] = &[
     Control { key: None, kind: Kind::Switch, ..whole("fast", "Fast", 0..=0, |s| &mut s.model.fast) },
     Control { id: Some("thumbs"), ..whole("picture", "Picture", 0..=9, |s| &mut s.picture) },
     Control { kind: Kind::Timesteps(0), ..whole("t", "t", 0..=0, |s| &mut s.t) },
-    whole("noise", "Noise seed", SEEDS, |s| &mut s.noise),
+    Control { id: Some("noise-seed"), ..whole("noise", "Noise seed", SEEDS, |s| &mut s.noise) },
     choice("class", "Class", || "each, none or a number".to_owned(), |s| &mut s.class),
     choice("sampler", "Sampler", || one_of(SamplerKind::ALL, SamplerKind::name), |s| &mut s.sampling.sampler),
     Control { kind: Kind::Timesteps(1), ..whole("steps", "Steps", 0..=0, |s| &mut s.sampling.steps) },

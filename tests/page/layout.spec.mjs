@@ -41,8 +41,8 @@ for (const [name, options] of Object.entries({ phone: PHONE, desk: DESK })) {
         return [x, y, width, height].map(Math.round);
       };
       // With the section's beginning in the window, with its end, and as far down as it goes.
-      for (const where of ["start", "end", "nearest"]) {
-        await page.locator("#reverse").evaluate((section, block) => section.scrollIntoView({ block }), where);
+      for (const where of name === "phone" ? ["start"] : ["start", "end", "nearest"]) {
+        await page.locator("#generate").evaluate((section, block) => section.scrollIntoView({ block }), where);
         const before = await place();
         // The second run's film takes the place of the first one's.
         for (let i = 0; i < 2; i++) {
@@ -71,11 +71,20 @@ for (const [name, options] of Object.entries({ phone: PHONE, desk: DESK })) {
       }
     });
 
+    test("whoever presses Generate sees the pictures", async ({ page, host }) => {
+      await open(page, host, "#count=10&steps=2");
+      await page.locator("#generate").evaluate((section, block) => section.scrollIntoView({ block }), name === "phone" ? "end" : "start");
+      await run(page);
+      expect(await inSight(page.locator("#grid"))).toBe(true);
+      expect(await inSight(generate(page))).toBe(true);
+    });
+
     test("what happened is said where the visitor looks", async ({ page, host }) => {
       await open(page, host, "#count=1&steps=2");
       await expect(status(page)).toHaveText("Ready.");
       await page.evaluate(() => scrollTo(0, 0));
-      await expect.poll(() => inSight(status(page)), "at the top").toBe(true);
+      // That all is well does not lie over the pictures.
+      await expect.poll(() => status(page).evaluate((line) => getComputedStyle(line).position)).toBe("static");
       await page.getByRole("button", { name: "Copy link" }).click();
       await expect(status(page)).toHaveText(/link is/);
       expect(await inSight(status(page))).toBe(true);
@@ -86,7 +95,7 @@ for (const [name, options] of Object.entries({ phone: PHONE, desk: DESK })) {
       await page.locator("#check").evaluate((section) => section.scrollIntoView());
       await expect.poll(() => inSight(status(page)), "at the end").toBe(true);
       // Beside the button it lies in its own place, not over the page.
-      await page.locator("#reverse").evaluate((section) => section.scrollIntoView());
+      await page.locator("#generate").evaluate((section) => section.scrollIntoView());
       await run(page);
       await expect.poll(() => inSight(status(page))).toBe(true);
       await expect.poll(() => status(page).evaluate((line) => getComputedStyle(line).position)).toBe("static");
@@ -104,10 +113,12 @@ for (const width of [1280, 1440, 1024, 390]) {
     await open(page, host, "#model=fashion&count=10&sampler=ddim&steps=2&guidance=1&spacing=leading&as=diffusers");
     await run(page);
     await page.getByRole("combobox", { name: "Class" }).selectOption("2");
+    const advanced = page.getByRole("button", { name: "Advanced" });
+    if (await advanced.isVisible()) await advanced.click();
     await page.getByRole("combobox", { name: "Sampler" }).selectOption("dpmsolver++");
     const note = page.locator("#old");
     await expect(note).toContainText("Press Generate to see");
-    const [above, below] = [await note.boundingBox(), await page.locator(".play").boundingBox()];
+    const [above, below] = [await note.boundingBox(), await page.locator(".machine").boundingBox()];
     expect(above.y + above.height, await note.textContent()).toBeLessThanOrEqual(below.y);
     await context.close();
   });
@@ -160,26 +171,27 @@ for (const colorScheme of ["light", "dark"]) {
     expect(bar(0.25, 0.5), "what is done").not.toEqual(bar(0.75, 0.5));
     const line = (i) => seen(page, page.locator("#algorithm li").nth(i));
     const [lit, unlit] = [await line(5), await line(0)];
-    expect(lit(0.5, 0.01), "the line that runs").not.toEqual(unlit(0.5, 0.01));
+    expect(lit(0.5, 0.08), "the line that runs").not.toEqual(unlit(0.5, 0.08));
     const grid = await seen(page, page.locator("#grid"));
-    expect(grid(0.5, 0.05), "the line between two pictures").toEqual((await seen(page, page.locator("#reverse h2")))(0.99, 0.5));
+    expect(grid(0.5, 0.05), "the line between two pictures").toEqual((await seen(page, page.locator("#generate h2")))(0.99, 0.5));
   });
 }
 
 test("where the language runs from right to left mathematics and films do not", async ({ page, host }) => {
   await open(page, host, "#t=1000&count=2&steps=1&guidance=1");
   await run(page);
-  const left = () => page.evaluate(() => {
-    const of = (selector) => [...document.querySelectorAll(selector)].map((e) => Math.round(e.getBoundingClientRect().left));
-    return [of(".equation canvas"), of(".eq > span"), of(".values > div")].map((row) => row.map((x) => x - row[0]));
+  const places = () => page.evaluate(() => {
+    const of = (selector) => [...document.querySelectorAll(selector)].map((e) => e.getBoundingClientRect().left);
+    return [of(".equation canvas"), of(".sum > span"), of("#film-strip")].map((row) => row.map((x) => x - row[0]));
   });
-  const before = await left();
+  const before = await places();
   await page.evaluate(() => { document.documentElement.dir = "rtl"; });
-  expect(await left()).toEqual(before);
-  const shown = ["#film", "#t", ".ticks", ".eq", "#run .film", "#step", "#run .ticks", "#algorithm", ".term b"];
+  const apart = (await places()).flat().map((x, i) => Math.abs(x - before.flat()[i]));
+  expect(Math.max(...apart)).toBeLessThan(2);
+  const shown = ["#film", "#t", "#t-line .ends", ".sum", "#run .film", "#step", "#run .ends", "#algorithm", ".term"];
   const directions = await page.evaluate((shown) => shown.map((s) => getComputedStyle(document.querySelector(s)).direction), shown);
   expect(directions).toEqual(shown.map(() => "ltr"));
-  expect(await page.evaluate(() => getComputedStyle(document.querySelector(".film-of")).direction), "words follow the language").toBe("rtl");
+  expect(await page.evaluate(() => getComputedStyle(document.querySelector(".say")).direction), "words follow the language").toBe("rtl");
   // The slider's end stands under the film's.
   const frame = await page.locator("#film-frame").boundingBox();
   const film = await page.locator("#film").boundingBox();

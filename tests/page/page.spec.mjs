@@ -1,5 +1,5 @@
 // The page as a visitor finds it in a browser without WebGPU: everything works, on the CPU.
-import { difference, expect, expectNoBarriers, generate, generated, image, keepSeed, open, pixels, run, slider, status, stop, test } from "./visit.mjs";
+import { difference, expect, expectNoBarriers, generate, generated, image, keepSeed, newNoise, open, pixels, run, slider, status, stop, test } from "./visit.mjs";
 
 test("reads before its program runs, and says what it needs", async ({ browser, host }) => {
   const context = await browser.newContext({ javaScriptEnabled: false });
@@ -34,8 +34,8 @@ test("the slider moves the pixels at once, and the network's guess follows", asy
   let alphaBar = 1;
   for (let i = 0; i < 400; i++) alphaBar *= 1 - Math.min(1 - f(i + 1) / f(i), 0.999);
   expect(Number(await page.locator("#alpha-bar").textContent())).toBeCloseTo(alphaBar, 3);
-  expect(Number(await page.locator("#sqrt-alpha-bar").textContent())).toBeCloseTo(Math.sqrt(alphaBar), 3);
-  expect(Number(await page.locator("#sqrt-one-minus").textContent())).toBeCloseTo(Math.sqrt(1 - alphaBar), 3);
+  expect(Number(await page.locator("#signal").textContent())).toBeCloseTo(Math.sqrt(alphaBar), 3);
+  expect(Number(await page.locator("#sigma").textContent())).toBeCloseTo(Math.sqrt(1 - alphaBar), 3);
   await expect(page.locator("#timestep")).toHaveText("399");
   await expect(page.locator("#loss")).toContainText(/loss \d\.\d{4}/);
   const before = await pixels(xt);
@@ -145,7 +145,7 @@ test("an own picture becomes x_0; what is no picture does not", async ({ page, h
 
 test("a link holds every control, and a bad one is refused with a sentence", async ({ page, host }) => {
   await open(page, host, "#picture=5&t=123&noise=4&class=7&sampler=ddpm&steps=9&seed=8&count=3&guidance=1.5&eta=0.5&engine=cpu");
-  const values = () => page.evaluate(() => ["t", "noise", "class", "sampler", "steps", "seed", "count", "guidance", "eta", "engine"].map((id) => document.getElementById(id).value).join());
+  const values = () => page.evaluate(() => ["t", "noise-seed", "class", "sampler", "steps", "seed", "count", "guidance", "eta", "engine"].map((id) => document.getElementById(id).value).join());
   expect(await values()).toBe("123,4,7,ddpm,9,8,3,1.5,0.5,cpu");
   await expect(page.getByLabel("Digit 5")).toBeChecked();
   await page.getByRole("spinbutton", { name: "Seed", exact: true }).fill("21");
@@ -189,7 +189,7 @@ test("no number is shown before it is true", async ({ page, host }) => {
   await page.goto(host.url);
   await expect(status(page)).toHaveText(/^Loading the network/);
   await expect(page.locator("#download-line")).toBeVisible();
-  const numbers = ["alpha-bar", "sqrt-alpha-bar", "sqrt-one-minus", "signal", "sigma"];
+  const numbers = ["alpha-bar", "signal", "sigma"];
   for (const id of numbers) await expect(page.locator(`#${id}`)).toHaveText("–");
   const drawn = () => image(page, "Noised image x_t").evaluate((c) => c.getContext("2d").getImageData(0, 0, c.width, c.height).data.some((v) => v > 0));
   expect(await drawn()).toBe(false);
@@ -200,7 +200,7 @@ test("no number is shown before it is true", async ({ page, host }) => {
 
 test("the algorithm is that of the run, and one step gives no noise", async ({ page, host }) => {
   await open(page, host, "#count=1&sampler=ddim&steps=8&guidance=1&eta=0&spacing=trailing&as=paper");
-  const lines = page.getByRole("list", { name: "The algorithm" }).locator("li");
+  const lines = page.getByRole("list", { name: "The algorithm" }).locator("li > span");
   await expect(lines.nth(1)).toHaveText("for t = 1000, 875, 750, …, 125, s the next one, at last 0:");
   await expect(lines.nth(2)).toHaveText("v̂ = vθ(xt, t, class)");
   await expect(lines.nth(3)).toContainText("x̂0 = √ᾱt · xt − √(1−ᾱt) · v̂");
@@ -224,7 +224,7 @@ test("each Generate throws new noise unless the seed is kept; old pictures are m
   await expect(generate(page)).toBeEnabled();
   await expect(keepSeed(page), "a link's seed is kept").toBeChecked();
   const seed = page.getByRole("spinbutton", { name: "Seed", exact: true });
-  await keepSeed(page).uncheck();
+  await newNoise(page).check();
   await run(page);
   expect(await seed.inputValue(), "a link's seed is used first").toBe("5");
   const first = await generated(page, 1);

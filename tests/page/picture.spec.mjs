@@ -53,7 +53,7 @@ for (const [type, suffix, end] of [["image/png", "png", "the IEND chunk"], ["ima
       await page.getByLabel("Digit 3").check({ force: true });
       await expect(problem(page)).toBeHidden();
     }
-    expect(await drop(page, `dropped.${suffix}`, cuts[0], "#reverse")).toBe(true);
+    expect(await drop(page, `dropped.${suffix}`, cuts[0], "#generate")).toBe(true);
     await expect(status(page)).toHaveText(/^Error: “dropped\.[a-z]+” cannot be used/);
     expect(await pixels(x0(page))).toEqual(before);
     await choose(page, "whole", file);

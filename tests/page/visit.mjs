@@ -53,7 +53,8 @@ export async function open(page, host, hash = "") {
   await keepSeed(page).check();
 }
 
-export const keepSeed = (page) => page.getByRole("checkbox", { name: "Keep the seed" });
+export const keepSeed = (page) => page.getByRole("radio", { name: "Same noise" });
+export const newNoise = (page) => page.getByRole("radio", { name: "New noise" });
 
 export const generate = (page) => page.getByRole("button", { name: "Generate", exact: true });
 export const stop = (page) => page.getByRole("button", { name: "Stop", exact: true });

@@ -38,7 +38,12 @@ fn is_sound(browser: &Browser) {
         assert!(!active || cx.has_weights);
     }
     if let Some(film) = &app.generate.film {
-        assert!(film.at <= film.last && film.last <= film.end && film.of < film.images.len() && film.tile() < 11);
+        assert!(
+            film.at <= film.last
+                && film.last <= film.end
+                && film.of < film.images.len()
+                && film.tile() < app.common.tiles
+        );
         assert!(active || film.last == film.end, "of a run that is over nothing is missing");
     }
     assert!((0.0..=1.0).contains(&app.generate.progress), "{}", app.generate.progress);
@@ -67,7 +72,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         known[rng.below(known.len())].unwrap_or(3)
     };
     let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
-    match rng.below(32) {
+    match rng.below(37) {
         0 => {
             let hash = pick(
                 rng,
@@ -109,6 +114,11 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         30 => {
             Message::Save([What::Pictures, What::Run, What::Settings][rng.below(3)], "https://example.org/".to_owned())
         }
+        32 => Message::NewNoise([Ok(rng.u32()), Err("none".to_owned())][rng.below(2)].clone()),
+        33 => Message::Narrow(rng.below(2) == 0),
+        34 => Message::Point([rng.below(40), rng.below(40)]),
+        35 => Message::TimeTile(rng.below(30)),
+        36 => Message::FilmTile(rng.below(30)),
         10 => Message::Retry,
         11 => Message::Copied(rng.below(2) == 0),
         31 => Message::Copy("https://example.org/".to_owned()),
@@ -186,7 +196,7 @@ fn two_thousand_messages_in_any_order_leave_a_state_that_is_sound() {
         }
         // And the page is as good as new for who goes on: the list, a model, an engine.
         browser.tell(Message::EndCheck);
-        for id in ["steps", "count", "noise", "seed", "eta", "guidance", "thumbs", "class", "sampler", "t"] {
+        for id in ["steps", "count", "noise-seed", "seed", "eta", "guidance", "thumbs", "class", "sampler", "t"] {
             let text = of(id).expect("a control").text(browser.settings());
             browser.control(id, if text.is_empty() { "0" } else { &text });
         }

@@ -31,7 +31,7 @@ fn a_run_goes_from_noise_to_a_film() {
     browser.done();
     assert!(browser.status().starts_with("Done: 10 images in 2 steps, 5.0 ms a step"), "{}", browser.status());
     let film = browser.app.generate.film.as_ref().expect("a film");
-    assert_eq!((film.last, film.at, film.images[3].as_str()), (2, 2, "4 · 3"));
+    assert_eq!((film.last, film.at, film.images[3].as_str()), (2, 2, "picture 4: 3"));
     browser.tell(Message::Scrub(0));
     assert_eq!(browser.grid(), noise);
     browser.tell(Message::Generate(Ok(3_000_005)));

@@ -16,7 +16,7 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
     for (id, text) in [
         ("thumbs", "7"),
         ("t", "123"),
-        ("noise", "99"),
+        ("noise-seed", "99"),
         ("class", "4"),
         ("class", "none"),
         ("sampler", "iPNDM"),

@@ -9,12 +9,14 @@ pub fn begin(state: &mut State, cx: &Common) {
     let Some(run) = &state.run else { return };
     let classes = run.request.settings.classes.iter().enumerate();
     let name = |(i, class): (usize, &Option<usize>)| {
-        let name = class.map_or(String::new(), |class| format!(" · {}", cx.class_name(class)));
-        format!("{}{name}", i + 1)
+        let name = class.map_or(String::new(), |class| format!(": {}", cx.class_name(class)));
+        format!("picture {}{name}", i + 1)
     };
     let (images, end) = (classes.map(name).collect(), run.moments());
-    let tiles = run.tiles(0, cx.shape, end);
-    state.film = Some(Film { images, of: 0, tiles, at: 0, last: 0, end, caption: String::new() });
+    // Who looks into one of the pictures goes on looking into it.
+    let of = state.film.as_ref().map_or(0, |film| film.of).min(run.count().saturating_sub(1));
+    let tiles = run.tiles(of, cx.shape, end, cx.tiles);
+    state.film = Some(Film { images, of, tiles, at: 0, last: 0, end, caption: String::new() });
     scrub(state, 0);
 }
 
@@ -24,7 +26,7 @@ pub fn grow(state: &mut State, cx: &Common) {
     let follows = film.at == film.last;
     let last = run.record.len() - 1;
     if last > film.last {
-        (film.last, film.tiles) = (last, run.tiles(film.of, cx.shape, film.end));
+        (film.last, film.tiles) = (last, run.tiles(film.of, cx.shape, film.end, cx.tiles));
     }
     if follows {
         scrub(state, last);
@@ -39,7 +41,7 @@ pub fn close(state: &mut State, cx: &Common) {
         return state.film = None;
     }
     let at = film.at;
-    (film.end, film.tiles) = (film.last, run.tiles(film.of, cx.shape, film.last));
+    (film.end, film.tiles) = (film.last, run.tiles(film.of, cx.shape, film.last, cx.tiles));
     scrub(state, at);
 }
 
@@ -52,7 +54,7 @@ pub fn to_newest(state: &mut State) {
 pub fn scrub(state: &mut State, at: usize) {
     let (Some(film), Some(run)) = (&mut state.film, &state.run) else { return };
     film.at = at.min(film.last);
-    let Recorded { step, timestep, pixels } = shown(run, Some(film));
+    let Recorded { step, timestep, pixels, .. } = shown(run, Some(film));
     state.grid = Some(pixels.clone());
     film.caption = match timestep {
         None => "the noise at the start".to_owned(),
@@ -70,8 +72,15 @@ pub fn shown<'a>(run: &'a Run, film: Option<&Film>) -> &'a Recorded {
 
 /// Shows the film of another of its images.
 pub fn of(state: &mut State, of: usize, cx: &Common) {
-    if let (Some(film), Some(run)) = (&mut state.film, &state.run) {
+    if let Some(film) = &mut state.film {
         film.of = of.min(film.images.len().saturating_sub(1));
-        film.tiles = run.tiles(film.of, cx.shape, film.end);
+        redraw(state, cx);
+    }
+}
+
+/// Draws the film anew, with as many tiles as there is room for.
+pub fn redraw(state: &mut State, cx: &Common) {
+    if let (Some(film), Some(run)) = (&mut state.film, &state.run) {
+        film.tiles = run.tiles(film.of, cx.shape, film.end, cx.tiles);
     }
 }

@@ -3,6 +3,7 @@
 mod clock;
 mod film;
 mod link;
+mod numbers;
 mod pace;
 mod save;
 mod state;

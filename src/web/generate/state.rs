@@ -1,14 +1,15 @@
 use super::clock::Clock;
+use super::numbers::Numbers;
+use crate::diffusion::walk::Move;
 use crate::tensor::Shape;
 use crate::web::changes::Request;
 use crate::web::job::Ticket;
 use crate::web::settings::Settings;
 use crate::web::sheet::{Sheet, pixel_bytes};
+use std::rc::Rc;
 
-/// Tiles of a film.
-pub const TILES: usize = 11;
-/// Pixels of recorded frames are kept up to about this many bytes; of longer runs only every k-th step.
-const FILM_BYTES: usize = 64 << 20;
+/// Recorded frames are kept up to about this many bytes; of longer runs only every k-th step.
+const FILM_BYTES: usize = 72 << 20;
 
 /// The lines of an algorithm that can be lit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct State {
     pub algorithm: Vec<(bool, String)>,
     /// That line.
     pub lit: Option<Line>,
+    /// The step shown in numbers, under its lines.
+    pub numbers: Numbers,
     /// What of it the fast student was not made for, if that is wanted: then the teacher generates.
     pub not_for: Option<String>,
     /// What the pictures shown, or being made, are made with, and what the controls say, where they differ.
@@ -57,7 +60,7 @@ pub struct Film {
     pub images: Vec<String>,
     /// The one that is shown.
     pub of: usize,
-    /// It at eleven moments of 0…`end`, as far as they are there.
+    /// It at some moments of 0…`end`, as far as they are there.
     pub tiles: Sheet,
     /// The moment that the grid shows, 0…`last`.
     pub at: usize,
@@ -72,8 +75,19 @@ pub struct Film {
 impl Film {
     /// The tile that is nearest to the moment shown.
     pub fn tile(&self) -> usize {
-        (self.at * (TILES - 1) + self.end / 2).checked_div(self.end).unwrap_or(0)
+        (self.at * (self.tiles.columns - 1) + self.end / 2).checked_div(self.end).unwrap_or(0)
     }
+
+    /// The moment that a tile shows.
+    pub fn moment(&self, tile: usize) -> usize {
+        moment(tile, self.tiles.columns, self.end)
+    }
+}
+
+/// The moment of 0…`end` that one of so many tiles shows.
+fn moment(tile: usize, tiles: usize, end: usize) -> usize {
+    let between = tiles.saturating_sub(1).max(1);
+    (tile * end + between / 2) / between
 }
 
 /// A run, in progress or over.
@@ -85,6 +99,8 @@ pub struct Run {
     pub request: Request,
     /// What the controls said.
     pub made: Settings,
+    /// The moves it makes.
+    pub moves: Vec<Move>,
     /// Steps done.
     pub step: usize,
     /// Milliseconds of all steps together.
@@ -99,15 +115,19 @@ pub struct Run {
     pub newest: Option<Recorded>,
 }
 
-/// The pixels after a step.
+/// All images after a step.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// Steps done.
     pub step: usize,
     /// The timestep the network was asked at; none for the noise at the start.
     pub timestep: Option<usize>,
-    /// Of all images.
+    /// As pixels.
     pub pixels: Sheet,
+    /// x, and the x̂_0 of the step; of the noise at the start there is none.
+    pub x: Rc<[f32]>,
+    /// x̂_0.
+    pub x_0: Rc<[f32]>,
 }
 
 impl Run {
@@ -128,7 +148,7 @@ impl Run {
 
     /// Of how many steps one is kept.
     fn every(&self) -> usize {
-        let bytes = self.record.first().map_or(0, |noise| noise.pixels.bytes.len());
+        let bytes = self.record.first().map_or(0, |noise| noise.pixels.bytes.len() + 8 * noise.x.len());
         (self.steps() * bytes).div_ceil(FILM_BYTES).max(1)
     }
 
@@ -138,8 +158,8 @@ impl Run {
     }
 
     /// Takes in a step, and keeps it, if it is one of those that are kept.
-    pub fn keep(&mut self, step: usize, timestep: usize, pixels: Sheet) {
-        let newest = Recorded { step, timestep: Some(timestep), pixels };
+    pub fn keep(&mut self, newest: Recorded) {
+        let step = newest.step;
         if step.is_multiple_of(self.every()) || step == self.steps() {
             self.record.push(newest.clone());
         }
@@ -153,14 +173,15 @@ impl Run {
         self.record.extend(newest.collect::<Vec<_>>());
     }
 
-    /// The run of one image at eleven moments of 0…`end`, as far as they are there.
-    pub fn tiles(&self, of: usize, shape: Shape, end: usize) -> Sheet {
+    /// The run of one image at moments of 0…`end`, as far as they are there: at all of them, or at `most` that are evenly spread.
+    pub fn tiles(&self, of: usize, shape: Shape, end: usize, most: usize) -> Sheet {
+        let tiles = most.min(end + 1);
         let image = shape.pixels() * pixel_bytes(shape);
         let tile = |i: usize| {
-            let recorded = self.record.get((i * end + (TILES - 1) / 2) / (TILES - 1))?;
+            let recorded = self.record.get(moment(i, tiles, end))?;
             recorded.pixels.bytes.get(of * image..(of + 1) * image)
         };
-        Sheet::new((0..TILES).filter_map(tile).flatten().copied().collect(), shape, TILES)
+        Sheet::new((0..tiles).filter_map(tile).flatten().copied().collect(), shape, tiles)
     }
 }
 
@@ -175,22 +196,26 @@ mod tests {
         let sampler = SamplerConfig { steps: 1000, ..SamplerConfig::default() };
         let settings = playground::Settings { classes: vec![None], guidance: 1.0, sampler };
         let pixels = || Sheet::new(vec![0; 90_000], Shape::new(1, 300, 300, 1), 1);
-        let noise = Recorded { step: 0, timestep: None, pixels: pixels() };
+        let recorded = |step| {
+            let (x, x_0) = (Rc::from([]), Rc::from([]));
+            Recorded { step, timestep: Some(998), pixels: pixels(), x, x_0 }
+        };
         let mut run = Run {
             ticket: None,
             request: Request { settings, seed: 1, fast: false },
             made: Settings::default(),
+            moves: Vec::new(),
             step: 0,
             computed: 0.0,
             clock: Clock::start(0.0),
             paused: false,
-            record: vec![noise],
+            record: vec![recorded(0)],
             newest: None,
         };
         assert!(run.every() > 1, "90 MB are not all kept");
         run.keep_newest();
         assert_eq!(run.record.len(), 1);
-        run.keep(1, 998, pixels());
+        run.keep(recorded(1));
         assert_eq!(run.record.len(), 1, "it is none of those");
         run.keep_newest();
         run.keep_newest();

@@ -1,9 +1,9 @@
 use super::clock::Clock;
 use super::state::{Line, Recorded, Run, State};
-use super::{film, link, pace, save};
+use super::{film, link, numbers, pace, save};
 use crate::diffusion::SamplerConfig;
-use crate::diffusion::walk::Rule;
 use crate::diffusion::walk::lines::{Shown, lines};
+use crate::diffusion::walk::{Move, Rule};
 use crate::playground::{Settings, sampler_config, start_noise};
 use crate::web::app::{Common, Effect, Message};
 use crate::web::changes::{Request, changes};
@@ -12,6 +12,7 @@ use crate::web::model::Model;
 use crate::web::pool::Told;
 use crate::web::sheet::Sheet;
 use crate::web::{milliseconds, plural};
+use std::rc::Rc;
 
 /// Seeds that chance brings: short enough to be read aloud.
 const CHANCE: u32 = 1_000_000;
@@ -54,28 +55,43 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::NotSaved(why) => cx.fail(why),
         Message::Scrub(at) => film::scrub(state, *at),
         Message::FilmOf(of) => film::of(state, *of, cx),
+        Message::FilmTile(tile) => {
+            let at = state.film.as_ref().map(|film| film.moment(*tile));
+            at.into_iter().for_each(|at| film::scrub(state, at));
+        }
+        Message::Narrow(_) => film::redraw(state, cx),
         Message::Told(Told::News(ticket, news, tensors)) => hear(state, *ticket, news, tensors, cx),
         _ => {}
     }
     cx.running = state.run.as_ref().is_some_and(Run::active);
     link::run(state, cx);
     cx.running = state.run.as_ref().is_some_and(Run::active);
+    state.numbers = match (&state.run, &state.film, &cx.model) {
+        (Some(run), Some(film), Some(model)) => {
+            numbers::numbers(run, film, cx.under_lens(), cx.shape.len(), &model.schedule, &state.algorithm)
+        }
+        _ => Default::default(),
+    };
 }
 
 /// What follows from the settings without any computing.
 fn settings_changed(state: &mut State, cx: &Common) {
     // As long as there is no run to look at, the noise that the next one would begin with.
     if state.run.is_none() && cx.model.is_some() {
-        state.grid = Some(start(cx));
+        state.grid = Some(as_pixels(&start(cx), cx));
         state.lit = None;
     }
     explain(state, cx);
 }
 
 /// The noise that a run begins with.
-fn start(cx: &Common) -> Sheet {
-    let shape = cx.shape.with_n(cx.settings.count);
-    Sheet::of(&start_noise(cx.settings.seed, shape), shape, columns(cx.settings.count))
+fn start(cx: &Common) -> Vec<f32> {
+    start_noise(cx.settings.seed, cx.shape.with_n(cx.settings.count))
+}
+
+fn as_pixels(x: &[f32], cx: &Common) -> Sheet {
+    let count = x.len() / cx.shape.len();
+    Sheet::of(x, cx.shape.with_n(count), columns(count))
 }
 
 /// Images side by side for a number of images.
@@ -173,14 +189,17 @@ pub(super) fn begin(state: &mut State, until: Option<usize>, cx: &mut Common) {
     }
     let images = 0..settings.classes.len();
     let walk = cx.model.as_ref().map(|model| Rule::of(settings.sampler.kind).walk(&model.schedule, &settings.sampler));
-    let looks_back = walk.is_some_and(|walk| walk.is_ok_and(|walk| walk.looks_back()));
+    // What no walk can be made of the worker refuses.
+    let moves = walk.and_then(Result::ok).map_or_else(Vec::new, |walk| walk.moves);
+    let looks_back = moves.iter().any(Move::looks_back);
     let job = Job::Walk { settings, seed, after: 0, until, images, watch: Vec::new(), fast, looks_back };
     let ticket = Some(cx.pool.begin(job, Vec::new()));
-    let noise = start(cx);
-    let record = vec![Recorded { step: 0, timestep: None, pixels: noise.clone() }];
+    let x = start(cx);
+    let (pixels, x_0) = (as_pixels(&x, cx), Rc::from([]));
+    let record = vec![Recorded { step: 0, timestep: None, pixels, x: x.into(), x_0 }];
     let (clock, paused) = (Clock::start(cx.now), until.is_some());
     let made = cx.settings.clone();
-    state.run = Some(Run { ticket, request, made, step: 0, computed: 0.0, clock, paused, record, newest: None });
+    state.run = Some(Run { ticket, request, made, moves, step: 0, computed: 0.0, clock, paused, record, newest: None });
     state.caption = Some(caption(state, cx));
     (state.lit, state.progress) = (Some(Line::Start), 0.0);
     film::begin(state, cx);
@@ -231,11 +250,13 @@ fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: 
         News::Frame { step, .. } if *step <= run.step => {}
         News::Frame { step, timestep, milliseconds } => {
             let shape = cx.shape.with_n(run.count());
-            let Some(x) = Tensor::take(&mut tensors.to_vec(), "x", shape.len()) else { return };
-            let pixels = Sheet::of(&x, shape, columns(run.count()));
+            let mut tensors = tensors.to_vec();
+            let [x, x_0] = ["x", "x0"].map(|name| Tensor::take(&mut tensors, name, shape.len()));
+            let (Some(x), Some(x_0)) = (x, x_0) else { return };
+            let pixels = as_pixels(&x, cx);
             (run.step, run.computed) = (*step, run.computed + milliseconds);
             run.clock.step(cx.now);
-            run.keep(*step, *timestep, pixels);
+            run.keep(Recorded { step: *step, timestep: Some(*timestep), pixels, x: x.into(), x_0: x_0.into() });
             if run.paused && *step < run.steps() {
                 run.clock.pause(cx.now);
                 cx.say(pace::where_it_waits(run));

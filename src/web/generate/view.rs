@@ -1,9 +1,10 @@
-use super::Line;
+use super::numbers::Numbers;
 use super::state::Film;
+use super::{Line, State};
 use crate::diffusion::walk::Rule;
 use crate::web::app::{App, Common};
 use crate::web::page::dom::{self, Last};
-use crate::web::page::paint;
+use crate::web::page::{paint, thumbs};
 use crate::web::plural;
 use crate::web::settings::{Class, Limits, Sampling};
 use web_sys::{Element, HtmlElement, HtmlProgressElement};
@@ -19,9 +20,12 @@ pub struct View {
     grid: Last<[usize; 2]>,
     old: Last<Option<[String; 2]>>,
     caption: Last<Option<String>>,
-    /// The last run's images by name, and what of its film is shown.
-    film: Last<Vec<String>>,
-    moment: Last<Option<([usize; 4], String)>>,
+    /// Images of the grid by name, the chosen one, and what of its film is shown.
+    picks: Last<Vec<String>>,
+    pick: Last<usize>,
+    moment: Last<Option<([usize; 5], String)>>,
+    numbers: Last<Numbers>,
+    state: Last<&'static str>,
     meaning: Last<(Sampling, Class, Limits, bool)>,
     fast: Last<String>,
 }
@@ -40,14 +44,28 @@ impl View {
         if self.lit.differs(state.lit) || others {
             light(state.lit);
         }
+        if self.numbers.differs(state.numbers.clone()) || others {
+            write_numbers(&state.numbers);
+        }
         if let Some(grid) = &state.grid {
             paint::show("images", grid);
             let size = [grid.columns, grid.rows()];
+            let frame: HtmlElement = dom::by_id("grid");
             if self.grid.differs(size) {
-                let frame: HtmlElement = dom::by_id("grid");
                 dom::set_variable(&frame, "--columns", &size[0].to_string());
                 dom::set_variable(&frame, "--rows", &size[1].to_string());
             }
+            self.show_picks(state, grid.count());
+        }
+        let kind = match &state.run {
+            _ if cx.status.failed => "failed",
+            Some(_) if cx.running => "running",
+            Some(_) if cx.status.text.starts_with("Done") => "done",
+            _ if cx.status.text == "Ready." => "idle",
+            _ => "said",
+        };
+        if self.state.differs(kind) {
+            dom::set_attribute(&dom::by_id("status"), "data-state", kind);
         }
         let old = state.changes.clone().filter(|_| !cx.running);
         if self.old.differs(old.clone()) {
@@ -61,7 +79,7 @@ impl View {
         }
         dom::by_id::<HtmlProgressElement>("progress").set_value(state.progress);
         dom::set_text("now", &state.now);
-        dom::set_enabled("generate", cx.can_generate());
+        dom::set_enabled("go", cx.can_generate());
         dom::set_enabled("stop", cx.running);
         let paused = state.run.as_ref().is_some_and(|run| run.active() && run.paused);
         dom::set_text("pause", if paused { "Play" } else { "Pause" });
@@ -83,25 +101,57 @@ impl View {
     fn show_film(&mut self, film: Option<&Film>) {
         // A thumb that was dragged beyond what is there comes back to the newest step.
         film.into_iter().for_each(|film| dom::set_value(&dom::input("step"), &film.at.to_string()));
-        if !self.moment.differs(film.map(|film| ([film.of, film.at, film.last, film.end], film.caption.clone()))) {
+        let what = |film: &Film| ([film.of, film.at, film.last, film.end, film.tiles.columns], film.caption.clone());
+        if !self.moment.differs(film.map(what)) {
             return;
         }
         // What lies below the film stays where it is.
         dom::set_class("run", "waiting", film.is_none());
         let Some(film) = film else { return };
-        let choice = dom::select("film-of");
-        if self.film.differs(film.images.clone()) {
-            let options = film.images.iter().enumerate().map(|(i, name)| (i.to_string(), name.clone()));
-            dom::set_options(&choice, options);
-        }
-        choice.set_selected_index(film.of as i32);
+        let name = film.images.get(film.of).map_or("", String::as_str);
+        dom::set_text("film-of", name);
+        let line: HtmlElement = dom::by_id("run");
+        dom::set_variable(&line, "--columns", &film.tiles.columns.to_string());
+        dom::set_variable(&line, "--tile", &film.tile().to_string());
         paint::show("run-strip", &film.tiles);
         let slider = dom::input("step");
         dom::set_attribute(&slider, "max", &film.end.to_string());
         dom::set_value(&slider, &film.at.to_string());
         dom::set_attribute(&slider, "aria-valuetext", &film.caption);
         dom::set_text("step-caption", &film.caption);
-        dom::set_variable(&dom::by_id::<HtmlElement>("run-frame"), "--tile", &film.tile().to_string());
+        dom::fill(&slider);
+    }
+
+    /// One choice per picture, over the grid.
+    fn show_picks(&mut self, state: &State, count: usize) {
+        let film = state.film.as_ref();
+        let name = |i: usize| film.and_then(|film| film.images.get(i).cloned()).unwrap_or(format!("picture {}", i + 1));
+        let fieldset: Element = dom::by_id("picks");
+        let (chosen, names) = (film.map_or(0, |film| film.of), (0..count).map(name).collect::<Vec<_>>());
+        let others = self.picks.differs(names.clone());
+        if others {
+            thumbs::clear(&fieldset);
+            for (i, name) in names.iter().enumerate() {
+                thumbs::radio(&fieldset, "pick", &i.to_string(), name);
+            }
+        }
+        if self.pick.differs(chosen) || others {
+            dom::check_radio(&fieldset, &chosen.to_string());
+            let grid: HtmlElement = dom::by_id("grid");
+            let columns = state.grid.as_ref().map_or(1, |grid| grid.columns);
+            dom::set_variable(&grid, "--at-column", &(chosen % columns).to_string());
+            dom::set_variable(&grid, "--at-row", &(chosen / columns).to_string());
+        }
+    }
+}
+
+/// Writes the numbers under the lines.
+fn write_numbers(numbers: &Numbers) {
+    let items = dom::by_id::<Element>("algorithm").get_elements_by_tag_name("small");
+    for (i, text) in numbers.iter().enumerate() {
+        if let Some(item) = items.item(i as u32) {
+            item.set_text_content(Some(text));
+        }
     }
 }
 
@@ -168,7 +218,11 @@ fn write_algorithm(lines: &[(bool, String)]) {
     for (inner, text) in lines {
         let item: Element = dom::create("li");
         item.set_class_name(if *inner { "inner" } else { "" });
-        dom::set_math(&item, text);
+        let line: Element = dom::create("span");
+        dom::set_math(&line, text);
+        let _ = item.append_child(&line);
+        let numbers: Element = dom::create("small");
+        let _ = item.append_child(&numbers);
         let _ = list.append_child(&item);
     }
 }

@@ -30,7 +30,7 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         }
         Message::Retry => {
             // The button goes; who pressed it stays beside it.
-            cx.want(Effect::Focus("generate"));
+            cx.want(Effect::Focus("go"));
             let engine = state.missing == Some(Missing::Engine);
             cx.say(if engine { "Starting the engine …" } else { "Loading the network …" });
             match state.missing.take() {

@@ -1,5 +1,6 @@
 //! Section 1: x_0 + ε = x_t, computed within the page; ε̂ and x̂_0 follow from a worker.
 
+pub mod lens;
 mod state;
 mod update;
 #[cfg(target_arch = "wasm32")]

@@ -3,9 +3,6 @@ use crate::web::app::FileId;
 use crate::web::job::Ticket;
 use crate::web::sheet::Sheet;
 
-/// Tiles of a film.
-pub const TILES: usize = 11;
-
 /// The equation: its numbers, `[1, H, W, C]` each, and its pictures.
 #[derive(Debug, Default)]
 pub struct State {
@@ -15,6 +12,8 @@ pub struct State {
     pub epsilon: Vec<f32>,
     /// x_t.
     pub x_t: Vec<f32>,
+    /// ε̂ and x̂_0, where they answer the last question; else nothing.
+    pub predicted: Option<[Vec<f32>; 2]>,
     /// The visitor's own picture, in case the next model wants it in another size.
     pub own: Option<FileId>,
     /// Why the last one could not be used.
@@ -45,11 +44,13 @@ pub struct Shown {
     pub epsilon: Sheet,
     /// x_t.
     pub x_t: Sheet,
+    /// √ᾱ_t·x_0 and √(1 − ᾱ_t)·ε, on the scale of x_t: they add up to it by eye.
+    pub weighted: [Sheet; 2],
     /// ε̂.
     pub epsilon_hat: Sheet,
     /// x̂_0.
     pub x_0_hat: Sheet,
-    /// x_t at eleven times.
+    /// x_t at many times, [`Common::tiles`](crate::web::app::Common::tiles).
     pub film: Sheet,
     /// √ᾱ_t and √(1 − ᾱ_t).
     pub weights: (f64, f64),
@@ -59,6 +60,7 @@ impl Shown {
     /// Nothing but blanks.
     pub fn blank(shape: Shape) -> Self {
         let [x_0, epsilon, x_t, epsilon_hat, x_0_hat, film] = std::array::from_fn(|_| Sheet::blank(shape));
-        Self { x_0, epsilon, x_t, epsilon_hat, x_0_hat, film, weights: (1.0, 0.0) }
+        let weighted = [x_0.clone(), epsilon.clone()];
+        Self { x_0, epsilon, x_t, weighted, epsilon_hat, x_0_hat, film, weights: (1.0, 0.0) }
     }
 }

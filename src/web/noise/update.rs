@@ -1,4 +1,4 @@
-use super::state::{Loss, Shown, State, TILES};
+use super::state::{Loss, Shown, State};
 use crate::diffusion::forward::closed_form_paper;
 use crate::diffusion::{Schedule, objective};
 use crate::rng::Rng;
@@ -7,6 +7,9 @@ use crate::web::app::{Common, Effect, FileId, Message};
 use crate::web::job::{Job, News, Tensor};
 use crate::web::pool::Told;
 use crate::web::sheet::Sheet;
+
+/// Seeds that chance brings: short enough to be read aloud.
+const CHANCE: u32 = 1_000_000;
 
 /// Takes in what has happened.
 pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
@@ -25,7 +28,24 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
             renew_noise(state, cx);
         }
         Message::Changed("t") => renew_x_t(state, cx),
-        Message::Changed("noise") => renew_noise(state, cx),
+        Message::NewNoise(chance) => {
+            match chance {
+                Ok(drawn) => cx.settings.noise = u64::from(drawn % CHANCE),
+                Err(why) => {
+                    return cx.fail(&format!("the browser gives no random numbers ({why}), so the noise stays"));
+                }
+            }
+            renew_noise(state, cx);
+            cx.changed();
+        }
+        Message::TimeTile(tile) => {
+            let last = cx.limits().timesteps;
+            cx.settings.t = ((tile * last + (cx.tiles - 1) / 2) / (cx.tiles - 1)).min(last);
+            renew_x_t(state, cx);
+            cx.changed();
+        }
+        Message::Narrow(_) => renew_film(state, cx),
+        Message::Changed("noise-seed") => renew_noise(state, cx),
         Message::Changed("thumbs") => {
             state.problem.clear();
             renew_picture(state, cx);
@@ -94,14 +114,20 @@ fn renew_picture(state: &mut State, cx: &Common) {
 
 /// Draws ε from its seed, and everything that depends on it.
 fn renew_noise(state: &mut State, cx: &mut Common) {
-    let (Some(shown), Some(model)) = (&mut state.shown, &cx.model) else { return };
+    let Some(shown) = &mut state.shown else { return };
     state.epsilon = Rng::new(cx.settings.noise).normals(cx.shape.len());
     shown.epsilon = Sheet::of_noise(&state.epsilon, cx.shape);
-    let last = model.schedule.timesteps();
-    let tile = |i: usize| x_at(&state.x_0, &state.epsilon, &model.schedule, (i * last + (TILES - 1) / 2) / (TILES - 1));
-    let tiles: Vec<f32> = (0..TILES).flat_map(tile).collect();
-    shown.film = Sheet::of(&tiles, cx.shape.with_n(TILES), TILES);
+    renew_film(state, cx);
     renew_x_t(state, cx);
+}
+
+/// Draws x_t at as many times as the screen is wide enough for.
+fn renew_film(state: &mut State, cx: &Common) {
+    let (Some(shown), Some(model)) = (&mut state.shown, &cx.model) else { return };
+    let (last, count) = (model.schedule.timesteps(), cx.tiles);
+    let tile = |i: usize| x_at(&state.x_0, &state.epsilon, &model.schedule, (i * last + (count - 1) / 2) / (count - 1));
+    let tiles: Vec<f32> = (0..count).flat_map(tile).collect();
+    shown.film = Sheet::of(&tiles, cx.shape.with_n(count), count);
 }
 
 /// x_t for the paper's t: √ᾱ_t·x_0 + √(1 − ᾱ_t)·ε.
@@ -118,6 +144,11 @@ fn renew_x_t(state: &mut State, cx: &mut Common) {
     shown.weights = closed_form_paper(&model.schedule, t);
     state.x_t = x_at(&state.x_0, &state.epsilon, &model.schedule, t);
     shown.x_t = Sheet::of(&state.x_t, cx.shape, 1);
+    let (signal, sigma) = shown.weights;
+    shown.weighted = [(&state.x_0, signal), (&state.epsilon, sigma)].map(|(values, weight)| {
+        let weighted: Vec<f32> = values.iter().map(|value| value * weight as f32).collect();
+        Sheet::of(&weighted, cx.shape, 1)
+    });
     ask(state, cx);
 }
 
@@ -125,6 +156,7 @@ fn renew_x_t(state: &mut State, cx: &mut Common) {
 fn ask(state: &mut State, cx: &mut Common) {
     let Some(shown) = &mut state.shown else { return };
     state.asked.take().into_iter().for_each(|ticket| cx.pool.end(ticket));
+    state.predicted = None;
     let Some(timestep) = cx.settings.t.checked_sub(1) else {
         // x_0 is x_0: no noise to find, and no timestep to ask at.
         shown.epsilon_hat = Sheet::blank(cx.shape);
@@ -146,5 +178,6 @@ fn show_prediction(state: &mut State, late: bool, mut tensors: Vec<Tensor>, cx: 
     shown.x_0_hat = Sheet::of(&x_0, cx.shape, 1);
     if !late {
         state.loss = Some(Loss::Of(objective::simple_loss(&state.epsilon, &epsilon)));
+        state.predicted = Some([epsilon, x_0]);
     }
 }

@@ -1,13 +1,13 @@
-use super::state::{Loss, TILES};
+use super::lens::{self, Pixel};
+use super::state::Loss;
 use crate::diffusion::Schedule;
 use crate::diffusion::forward::closed_form_paper;
 use crate::web::app::App;
 use crate::web::model::Samples;
 use crate::web::page::dom::{self, Last};
-use crate::web::page::paint;
-use crate::web::sheet::Sheet;
+use crate::web::page::{paint, thumbs};
 use std::rc::Rc;
-use web_sys::{Element, HtmlCanvasElement, HtmlElement, HtmlInputElement, HtmlLabelElement};
+use web_sys::{Element, HtmlElement};
 
 /// What the section has built.
 #[derive(Default)]
@@ -18,8 +18,10 @@ pub struct View {
     curve: Last<String>,
     problem: Last<String>,
     loss: Last<Option<Loss>>,
-    /// t, T, and the weights at t.
-    numbers: Last<(usize, usize, (f64, f64))>,
+    /// t, T, tiles of the film, and the weights at t.
+    numbers: Last<(usize, usize, usize, (f64, f64))>,
+    pixel: Last<Option<Pixel>>,
+    lens: Last<([usize; 2], [usize; 2])>,
 }
 
 impl View {
@@ -31,7 +33,7 @@ impl View {
         }
         let (Some(shown), Some(model)) = (&state.shown, &cx.model) else { return };
         if self.samples.as_ref().is_none_or(|samples| !Rc::ptr_eq(samples, &cx.samples)) {
-            build_thumbs(&cx.samples);
+            thumbs::build("thumbs", "picture", &cx.samples);
             self.samples = Some(cx.samples.clone());
         }
         if self.curve.differs(model.entry.name.clone()) {
@@ -40,6 +42,8 @@ impl View {
         for (id, sheet) in [
             ("x0", &shown.x_0),
             ("epsilon", &shown.epsilon),
+            ("weighted-x0", &shown.weighted[0]),
+            ("weighted-epsilon", &shown.weighted[1]),
             ("xt", &shown.x_t),
             ("epsilon-hat", &shown.epsilon_hat),
             ("x0-hat", &shown.x_0_hat),
@@ -50,44 +54,84 @@ impl View {
         if self.loss.differs(state.loss) {
             let text = match state.loss {
                 None => String::new(),
-                Some(Loss::None) => " · none at t = 0".to_owned(),
-                Some(Loss::Of(loss)) => format!(" · loss {loss:.4}"),
+                Some(Loss::None) => ": none at t = 0".to_owned(),
+                Some(Loss::Of(loss)) => format!(", loss {loss:.4}"),
             };
             dom::set_text("loss", &text);
         }
         let (t, last) = (cx.settings.t, model.schedule.timesteps());
-        if self.numbers.differs((t, last, shown.weights)) {
-            show_numbers(t, last, shown.weights);
+        if self.numbers.differs((t, last, cx.tiles, shown.weights)) {
+            show_numbers(t, last, cx.tiles, shown.weights);
+        }
+        let pixel = Pixel::of(state, cx);
+        if self.pixel.differs(pixel.clone()) {
+            show_pixel(pixel.as_ref());
+        }
+        let size = [cx.shape.w(), cx.shape.h()];
+        if self.lens.differs((cx.lens, size)) {
+            show_lens(cx.lens, size);
         }
     }
 }
 
 /// t, and what follows from it.
-fn show_numbers(t: usize, last: usize, (signal, sigma): (f64, f64)) {
-    for (id, value) in [
-        ("alpha-bar", signal * signal),
-        ("sqrt-alpha-bar", signal),
-        ("sqrt-one-minus", sigma),
-        ("signal", signal),
-        ("sigma", sigma),
-    ] {
+fn show_numbers(t: usize, last: usize, tiles: usize, (signal, sigma): (f64, f64)) {
+    for (id, value) in [("alpha-bar", signal * signal), ("signal", signal), ("sigma", sigma)] {
         dom::set_text(id, &format!("{value:.4}"));
     }
     let timestep = t.checked_sub(1).map_or("none".to_owned(), |timestep| timestep.to_string());
+    dom::set_text("x0-words", if t == 0 { "" } else { ", fainter" });
     dom::set_text("t-value", &t.to_string());
     dom::set_text("timestep", &timestep);
     dom::set_text("xt-caption", &format!("t = {t}"));
     dom::set_text("t-max", &last.to_string());
+    dom::set_text("t-all", &last.to_string());
     let marks = dom::document().get_elements_by_class_name("t-now");
     (0..marks.length()).filter_map(|i| marks.item(i)).for_each(|mark| mark.set_text_content(Some(&t.to_string())));
     let spoken = if t == 0 { "t = 0, the picture itself".to_owned() } else { format!("t = {t}, timestep {timestep}") };
     dom::set_attribute(&dom::input("t"), "aria-valuetext", &spoken);
-    let tile = (t * (TILES - 1) + last / 2) / last;
-    dom::set_variable(&dom::by_id::<HtmlElement>("film-frame"), "--tile", &tile.to_string());
+    let line: HtmlElement = dom::by_id("t-line");
+    let tile = (t * (tiles - 1) + last / 2) / last;
+    dom::set_variable(&line, "--columns", &tiles.to_string());
+    dom::set_variable(&line, "--tile", &tile.to_string());
     let mark: Element = dom::by_id("share-t");
     let at = format!("{:.1}", 1000.0 * t as f64 / last as f64);
     dom::set_attribute(&mark, "x1", &at);
     dom::set_attribute(&mark, "x2", &at);
+}
+
+/// The sum for the pixel under the lens.
+fn show_pixel(pixel: Option<&Pixel>) {
+    let Some(pixel) = pixel else { return };
+    let [x_t, x_0, epsilon] = pixel.values;
+    let (signal, sigma) = pixel.weights;
+    for (id, text) in [
+        ("pixel-xt", lens::number(x_t)),
+        ("pixel-signal", format!("{signal:.4}")),
+        ("pixel-x0", lens::factor(x_0)),
+        ("pixel-sigma", format!("{sigma:.4}")),
+        ("pixel-epsilon", lens::factor(epsilon)),
+        ("pixel-guess", pixel.guess()),
+    ] {
+        dom::set_text(id, &text);
+    }
+    for (id, value) in [("swatch-xt", x_t), ("swatch-x0", x_0), ("swatch-epsilon", epsilon)] {
+        let grey = 127.5 * (value.clamp(-1.0, 1.0) + 1.0);
+        dom::set_variable(&dom::by_id(id), "background", &format!("rgb({grey:.0} {grey:.0} {grey:.0})"));
+    }
+}
+
+/// The lens, which stands over the same pixel everywhere.
+fn show_lens(lens: [usize; 2], size: [usize; 2]) {
+    let main: HtmlElement = dom::by_id("main");
+    for (name, number) in [("--column", lens[0]), ("--row", lens[1]), ("--across", size[0]), ("--down", size[1])] {
+        dom::set_variable(&main, name, &number.to_string());
+    }
+    for (id, at, size) in [("lens-x", lens[0], size[0]), ("lens-y", lens[1], size[1])] {
+        let input = dom::input(id);
+        dom::set_attribute(&input, "max", &(size - 1).to_string());
+        dom::set_value(&input, &at.to_string());
+    }
 }
 
 /// The curve of ᾱ over t.
@@ -99,26 +143,4 @@ fn draw_curve(schedule: &Schedule) {
     };
     let points: String = (0..=100).map(point).collect();
     dom::set_attribute(&dom::by_id("share"), "d", &format!("M0 100{points}L1000 100Z"));
-}
-
-/// One choice per sample.
-fn build_thumbs(samples: &Samples) {
-    let thumbs: Element = dom::by_id("thumbs");
-    let old = thumbs.get_elements_by_tag_name("label");
-    while let Some(label) = old.item(0) {
-        label.remove();
-    }
-    for i in 0..samples.count() {
-        let label: HtmlLabelElement = dom::create("label");
-        let input: HtmlInputElement = dom::create("input");
-        input.set_type("radio");
-        input.set_name("picture");
-        input.set_value(&i.to_string());
-        dom::set_attribute(&input, "aria-label", samples.name(i));
-        let canvas: HtmlCanvasElement = dom::create("canvas");
-        dom::set_attribute(&canvas, "aria-hidden", "true");
-        paint::draw(&canvas, &Sheet::new(samples.pixels(i).to_vec(), samples.shape, 1));
-        let _ = label.append_child(&input).and_then(|_| label.append_child(&canvas));
-        let _ = thumbs.append_child(&label);
-    }
 }

@@ -32,14 +32,8 @@ fn read(id: &str) -> Option<String> {
     match element.dyn_ref::<HtmlInputElement>() {
         Some(input) if input.type_() == "checkbox" => Some(input.checked().to_string()),
         Some(input) => Some(input.value()),
-        None => radios(&element).into_iter().find(HtmlInputElement::checked).map(|radio| radio.value()),
+        None => dom::radios(&element).find(HtmlInputElement::checked).map(|radio| radio.value()),
     }
-}
-
-/// The radios in a group.
-fn radios(group: &Element) -> Vec<HtmlInputElement> {
-    let inputs = group.get_elements_by_tag_name("input");
-    (0..inputs.length()).filter_map(|i| inputs.item(i)?.dyn_into().ok()).collect()
 }
 
 /// What decides what the controls show.
@@ -101,7 +95,7 @@ fn show(cx: &Common, coming: Option<String>) {
         } else if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
             show_input(input, &text, cx.invalid.iter().any(|(other, _)| *other == id));
         } else {
-            radios(&element).iter().for_each(|radio| radio.set_checked(radio.value() == text));
+            dom::check_radio(&element, &text);
         }
     }
 }
@@ -118,5 +112,8 @@ fn show_input(input: &HtmlInputElement, text: &str, invalid: bool) {
     let number = |text: &str| text.trim().parse::<f64>().ok();
     if number(&input.value()) != number(text) {
         input.set_value(text);
+    }
+    if input.type_() == "range" {
+        dom::fill(input);
     }
 }

@@ -82,6 +82,27 @@ pub fn set_value(input: &HtmlInputElement, value: &str) {
     }
 }
 
+/// Tells the style sheet how far along its track a slider's grip is, 0…1: on what the slider lies in, so that its neighbours know.
+pub fn fill(slider: &HtmlInputElement) {
+    let of = |name: &str| slider.get_attribute(name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    let (low, high) = (of("min"), of("max"));
+    let at = (slider.value_as_number() - low) / (high - low).max(1e-9);
+    if let Some(around) = slider.parent_element().and_then(|around| around.dyn_into::<HtmlElement>().ok()) {
+        set_variable(&around, "--p", &format!("{at:.4}"));
+    }
+}
+
+/// The radios in a group.
+pub fn radios(group: &Element) -> impl Iterator<Item = HtmlInputElement> {
+    let inputs = group.get_elements_by_tag_name("input");
+    (0..inputs.length()).filter_map(move |i| inputs.item(i)?.dyn_into().ok())
+}
+
+/// Chooses the radio of that value in a group.
+pub fn check_radio(group: &Element, value: &str) {
+    radios(group).for_each(|radio| radio.set_checked(radio.value() == value));
+}
+
 /// Replaces the options of a select by these values and texts.
 pub fn set_options(select: &HtmlSelectElement, options: impl IntoIterator<Item = (String, String)>) {
     select.set_text_content(None);

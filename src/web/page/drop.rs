@@ -11,18 +11,18 @@ pub fn listen(shared: &Shared) {
     dom::on(&page, "dragover", |event| {
         if files(&event).is_some() {
             event.prevent_default();
-            dom::set_class("forward", "awaits", true);
+            dom::set_class("noise", "awaits", true);
         }
     });
     dom::on(&page, "dragleave", |event| {
         // Between two elements of the page there is a second one; at its edge there is none.
         if event.dyn_ref::<DragEvent>().is_none_or(|event| event.related_target().is_none()) {
-            dom::set_class("forward", "awaits", false);
+            dom::set_class("noise", "awaits", false);
         }
     });
     let shared = shared.clone();
     dom::on(&page, "drop", move |event| {
-        dom::set_class("forward", "awaits", false);
+        dom::set_class("noise", "awaits", false);
         let Some(dropped) = files(&event) else { return };
         event.prevent_default();
         let file = dropped.files().and_then(|files| files.get(0));

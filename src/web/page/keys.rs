@@ -16,7 +16,7 @@ pub fn listen(shared: &Shared) {
         }
     });
     let page = shared.clone();
-    dom::on(&dom::by_id::<Element>("reverse"), "keydown", move |event| {
+    dom::on(&dom::by_id::<Element>("generate"), "keydown", move |event| {
         if key(&event) == Some("Enter".to_owned()) && number_of(&event).is_some() {
             dispatch(&page, Message::Generate(chance()));
         }

@@ -6,11 +6,14 @@ mod controls;
 pub mod dom;
 mod drop;
 mod keys;
+mod lens;
 mod load_model;
 pub mod paint;
 mod picture;
+mod rooms;
 mod save;
 mod sight;
+pub mod thumbs;
 mod touch;
 
 use super::app::{App, Effect, FileId, Message, Status, Views};
@@ -70,6 +73,8 @@ pub fn start() {
     keys::listen(&page);
     save::listen(&page);
     drop::listen(&page);
+    lens::listen(&page);
+    rooms::listen(&page);
     touch::guard_sliders();
     sight::follow();
     let (hash, memory) = address();
@@ -126,7 +131,10 @@ fn listen(page: &Shared) {
         file.into_iter().for_each(|file| spawn_local(open_own(page.clone(), file)));
     });
     on("retry", "click", |page| dispatch(page, Message::Retry));
-    on("generate", "click", |page| dispatch(page, Message::Generate(chance())));
+    on("go", "click", |page| {
+        dispatch(page, Message::Generate(chance()));
+        rooms::show_pictures();
+    });
     on("dice", "click", |page| dispatch(page, Message::Dice(chance())));
     on("pause", "click", |page| dispatch(page, Message::Pause));
     on("one-step", "click", |page| dispatch(page, Message::Step(chance())));
@@ -135,10 +143,11 @@ fn listen(page: &Shared) {
         let at = dom::input("step").value_as_number().max(0.0) as usize;
         dispatch(page, Message::Scrub(at));
     });
-    on("film-of", "change", |page| {
-        let of = dom::select("film-of").selected_index().max(0) as usize;
-        dispatch(page, Message::FilmOf(of));
+    on("picks", "change", |page| {
+        let chosen = dom::radios(&dom::by_id("picks")).position(|radio| radio.checked());
+        chosen.into_iter().for_each(|of| dispatch(page, Message::FilmOf(of)));
     });
+    on("new-noise", "click", |page| dispatch(page, Message::NewNoise(chance())));
     on("check-start", "click", |page| {
         dispatch(page, Message::StartCheck(dom::window().navigator().user_agent().unwrap_or_default()));
     });

@@ -12,7 +12,7 @@ pub fn follow() {
         entry.into_iter().for_each(|entry| place(!entry.is_intersecting()));
     });
     if let Ok(observer) = IntersectionObserver::new(seen.as_ref().unchecked_ref()) {
-        observer.observe(&dom::by_id::<Element>("generate"));
+        observer.observe(&dom::by_id::<Element>("go"));
         seen.forget();
     }
     let grown = Closure::<dyn FnMut()>::new(make_room);
