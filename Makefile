@@ -50,7 +50,7 @@ test: tools lint
 	echo "the page's program takes $$size bytes, $(PAGE_LIMIT) at most"
 	[[ $$size -le $(PAGE_LIMIT) ]] || exit 1
 	cd tests/page
-	[[ -x node_modules/.bin/playwright ]] || npm ci --no-audit --no-fund
+	npm ls >/dev/null 2>&1 || npm ci --no-audit --no-fund
 	node_modules/.bin/playwright test
 
 lint: tools-build
@@ -107,6 +107,12 @@ tools-test:
 	need chromedriver chromium-driver
 	need node nodejs
 	need npm npm
+	# Firefox and WebKit are tested wherever they are, and Debian has them.
+	if grep -qs '^ID=debian$$' /etc/os-release; then
+		need firefox-esr firefox-esr
+		need WebKitWebDriver webkit2gtk-driver
+		need Xvfb xvfb
+	fi
 	# Without a GPU the tests compute on Mesa's Vulkan driver for the CPU. Elsewhere there is Metal or DirectX.
 	[[ "$$(uname)" != Linux ]] || compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || missing+=(mesa-vulkan-drivers)
 	if [[ $${#missing[@]} -gt 0 ]]; then
