@@ -61,6 +61,30 @@ fn a_run_goes_on_from_any_step() {
 }
 
 #[test]
+fn a_run_that_begins_at_some_t_is_the_rest_of_one_that_comes_there() {
+    use noisette::diffusion::{Convention, Spacing};
+    for kind in [SamplerKind::Ddim, SamplerKind::DpmSolverPp2M] {
+        let mut whole = settings("grey", &[Some(1), None], 1.5, kind, 5, 0.0);
+        (whole.sampler.spacing, whole.sampler.convention) = (Spacing::Trailing, Convention::Paper);
+        let mut session = session("grey");
+        session.start(&whole, Noise::Seed(11)).expect("a run");
+        let x = frames(&mut session)[2].x.clone();
+        let given = || Noise::Given { x: x.clone(), steps: None, seed: 11 };
+        session.start_after(&whole, given(), 3).expect("the rest of a run");
+        let rest = frames(&mut session);
+        let mut part = whole.clone();
+        (part.sampler.from, part.sampler.steps) = (Some(400), 2);
+        session.start(&part, given()).expect("a run");
+        let found = frames(&mut session);
+        let of = |frames: &[Frame]| frames.iter().map(|f| (f.timestep, f.x.clone(), f.x0.clone())).collect::<Vec<_>>();
+        assert_eq!(of(&found), of(&rest), "{kind:?}");
+        assert_eq!(found.iter().map(|f| (f.step, f.timestep)).collect::<Vec<_>>(), [(1, 399), (2, 199)]);
+        part.sampler.from = Some(0);
+        assert!(session.start(&part, given()).is_err());
+    }
+}
+
+#[test]
 fn a_run_in_parts_is_the_run() {
     let classes = [Some(1), None, Some(7), Some(1), Some(0)];
     for (kind, eta) in [(SamplerKind::Ddpm, 0.0), (SamplerKind::Ddim, 0.5), (SamplerKind::DpmSolverPp2M, 0.0)] {

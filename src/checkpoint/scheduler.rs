@@ -220,6 +220,7 @@ impl SchedulerConfig {
         SamplerConfig {
             kind: self.kind,
             steps,
+            from: None,
             spacing: self.timestep_spacing,
             steps_offset: self.steps_offset,
             eta: 0.0,

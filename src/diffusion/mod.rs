@@ -70,6 +70,14 @@ pub enum DiffusionError {
         /// The largest number accepted.
         max: usize,
     },
+    /// A beginning outside 1…T.
+    #[error("a walk of this schedule begins at t = 1 to {max}, found {found}")]
+    From {
+        /// The t asked for.
+        found: usize,
+        /// T.
+        max: usize,
+    },
     /// η outside [0, 1].
     #[error("eta must be between 0 and 1, found {0}")]
     Eta(f64),

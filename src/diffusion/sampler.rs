@@ -73,6 +73,9 @@ pub struct SamplerConfig {
     pub kind: SamplerKind,
     /// Number of steps n, 1…T.
     pub steps: usize,
+    /// The paper's t that the walk begins at, 1…T, with the x that is there: the steps are spread over the timesteps below it, as
+    /// they would be were it T. Without one it begins at T, with noise.
+    pub from: Option<usize>,
     /// How they are spread.
     pub spacing: Spacing,
     /// Added to every timestep of `leading`.
@@ -98,6 +101,7 @@ impl Default for SamplerConfig {
         Self {
             kind: SamplerKind::Ddpm,
             steps: 1000,
+            from: None,
             spacing: Spacing::Leading,
             steps_offset: 0,
             eta: 0.0,
@@ -108,6 +112,13 @@ impl Default for SamplerConfig {
             round_like_diffusers: false,
             convention: Convention::Diffusers,
         }
+    }
+}
+
+impl SamplerConfig {
+    /// The timesteps that the walk is spread over, of so many in all.
+    pub(super) fn span(&self, timesteps: usize) -> usize {
+        self.from.unwrap_or(timesteps)
     }
 }
 
@@ -123,12 +134,16 @@ pub(super) fn check(config: &SamplerConfig) -> Result<(), DiffusionError> {
 }
 
 /// n timesteps, falling, each within 0…`count`−1, as diffusers' `set_timesteps` gives them: the first of n and `extra` points
-/// that are spread, except with trailing spacing.
+/// that are spread, except with trailing spacing. Of a walk that begins at some t these are the timesteps below it.
 ///
 /// # Errors
-/// Steps outside 1…T, an offset that leaves the schedule, or more steps than the spacing has timesteps for.
+/// A beginning outside 1…T, steps outside 1…T or more than there are timesteps below it, an offset that leaves the schedule, or
+/// more steps than the spacing has timesteps for.
 pub(super) fn spread(count: usize, config: &SamplerConfig, extra: usize) -> Result<Vec<usize>, DiffusionError> {
-    let n = config.steps;
+    if let Some(found) = config.from.filter(|from| !(1..=count).contains(from)) {
+        return Err(DiffusionError::From { found, max: count });
+    }
+    let (n, count) = (config.steps, config.span(count));
     if !(1..=count).contains(&n) {
         return Err(DiffusionError::Steps { found: n, max: count });
     }

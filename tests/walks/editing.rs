@@ -148,6 +148,35 @@ fn a_strength_is_a_level() {
     assert_eq!(DPM_SOLVER.edit(&schedule, &all, 1.0), DPM_SOLVER.walk(&schedule, &all));
 }
 
+#[test]
+fn a_walk_that_begins_at_some_t_is_what_is_left_of_one_that_comes_there() {
+    for schedule in &schedules() {
+        for &convention in Convention::ALL {
+            for rule in [&DDPM, &DDIM, &DPM_SOLVER, &IPNDM] {
+                let config = unclipped(10, 0.5, Variance::FixedSmall);
+                let whole = SamplerConfig { convention, spacing: Spacing::Trailing, ..config };
+                for (from, done) in [(400, 6), (1000, 0), (100, 9)] {
+                    let part = SamplerConfig { from: Some(from), steps: 10 - done, ..whole.clone() };
+                    let walk = rule.walk(schedule, &part).unwrap();
+                    assert_eq!(walk, rule.walk_after(schedule, &whole, done).unwrap(), "{} from {from}", rule.name);
+                    assert_eq!((walk.level, walk.moves.len()), (schedule.alpha_bar(from - 1), 10 - done));
+                    if convention == Convention::Paper {
+                        assert_eq!(rule.edit(schedule, &part, from as f64 / 1000.0), Ok(walk), "as an edit");
+                    }
+                }
+            }
+        }
+        let walk = |from, steps| {
+            DDIM.walk(schedule, &SamplerConfig { from: Some(from), ..unclipped(steps, 0.0, Variance::FixedSmall) })
+        };
+        for from in [0, 1001] {
+            assert_eq!(walk(from, 1), Err(DiffusionError::From { found: from, max: 1000 }));
+        }
+        assert_eq!(walk(4, 5), Err(DiffusionError::Steps { found: 5, max: 4 }));
+        assert_eq!(walk(4, 4).map(|walk| walk.timesteps()), Ok(vec![3, 2, 1, 0]));
+    }
+}
+
 /// Two pictures mixed at a level: with the noise of one, as SDEdit of the mixed picture; with noise of their own, less noise.
 #[test]
 fn mixed_pictures_have_their_laws() {

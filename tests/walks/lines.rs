@@ -53,6 +53,18 @@ fn the_text_is_what_runs() {
     assert!(text[3].ends_with("cut to ±1,  ε̂ = (x_{t} − √ᾱ_{t} · x̂_{0}) / √(1−ᾱ_{t})"), "{}", text[3]);
 }
 
+#[test]
+fn a_run_that_begins_at_some_t_begins_with_a_noised_picture() {
+    let config = SamplerConfig { from: Some(400), steps: 4, ..eight_steps() };
+    let text = shown(&config, None, false);
+    assert_eq!(text[0], "x_{400} = √ᾱ_{400} · x_{0} + √(1−ᾱ_{400}) · ε");
+    assert_eq!(text[1], "for t = 400, 300, 200, 100, s the next one, at last 0:");
+    let strides = SamplerConfig { convention: Convention::Diffusers, ..config };
+    assert!(shown(&strides, None, false)[1].ends_with("s = t − 100, at least 0:"));
+    let every = SamplerConfig { from: Some(3), steps: 3, ..SamplerConfig::default() };
+    assert!(shown(&every, None, false)[4].contains("x_{t−1}"));
+}
+
 /// Everything that can be asked for.
 fn everything() -> Vec<SamplerConfig> {
     let mut all = Vec::new();

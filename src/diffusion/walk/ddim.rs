@@ -27,7 +27,7 @@ pub(super) fn lands(schedule: &Schedule, config: &SamplerConfig, list: &[usize],
 }
 
 fn before(schedule: &Schedule, config: &SamplerConfig, t: usize) -> Option<usize> {
-    t.checked_sub(schedule.timesteps() / config.steps.max(1))
+    t.checked_sub(config.span(schedule.timesteps()) / config.steps.max(1))
 }
 
 /// x' = √ᾱ_s·x̂_0 + √(1 − ᾱ_s − σ²)·ε̂ + σ·z with σ = η·√β̃. In diffusers ε̂ is the model's; in the paper

@@ -53,9 +53,9 @@ pub fn lines_of(rule: &Rule, shown: &Shown) -> [(bool, String); 6] {
     let visited = rule.timesteps(schedule.timesteps(), config).unwrap_or_default();
     let visited: Vec<usize> = visited.iter().map(|timestep| timestep + 1).collect();
     let first = visited.first().map_or("T".to_owned(), usize::to_string);
-    let formula = (rule.formula)(config, visited.len() == schedule.timesteps());
+    let formula = (rule.formula)(config, visited.len() == config.span(schedule.timesteps()));
     // The stride and the least t, if it is not the list that says where a move leads.
-    let stride = (schedule.timesteps() / config.steps.max(1), usize::from(!config.set_alpha_to_one));
+    let stride = (config.span(schedule.timesteps()) / config.steps.max(1), usize::from(!config.set_alpha_to_one));
     let stride = formula.strides.then_some(stride);
     let end =
         stride.map_or(0, |(stride, least)| visited.last().map_or(0, |last| last.saturating_sub(stride)).max(least));
@@ -65,8 +65,12 @@ pub fn lines_of(rule: &Rule, shown: &Shown) -> [(bool, String); 6] {
         Some((stride, least)) => format!(", s = t − {stride}, at least {least}"),
         None => ", s the next one, at last 0".to_owned(),
     };
+    let start = match config.from {
+        None => format!("x_{{{first}}} ~ N(0, I)"),
+        Some(_) => format!("x_{{{first}}} = √ᾱ_{{{first}}} · x_{{0}} + √(1−ᾱ_{{{first}}}) · ε"),
+    };
     [
-        (false, format!("x_{{{first}}} ~ N(0, I)")),
+        (false, start),
         (false, format!("for t = {}{s}:", list(&visited))),
         (true, predict(shown)),
         (true, x_0(config, formula.epsilon)),

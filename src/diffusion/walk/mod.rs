@@ -72,12 +72,12 @@ impl Rule {
     /// The timesteps this rule visits, falling. The config's kind is not looked at, here and below.
     ///
     /// # Errors
-    /// Steps outside 1…T, an offset that leaves the schedule, or more steps than the spacing has timesteps for.
+    /// A beginning or steps outside 1…T, more steps than timesteps from there on, an offset that leaves the schedule, or more steps than the spacing has timesteps for.
     pub fn timesteps(&self, count: usize, config: &SamplerConfig) -> Result<Vec<usize>, DiffusionError> {
         spread(count, config, self.extra_points)
     }
 
-    /// The walk from noise to a picture.
+    /// The walk to a picture: from noise, or from where the config has it begin.
     ///
     /// # Errors
     /// As [`Self::timesteps`]; η outside [0, 1], a clip range that is not positive and finite.
@@ -99,7 +99,7 @@ impl Rule {
     /// The walk from a picture noised to some level, back to a picture (SDEdit). Strength S in 0…1 is how much of T is walked:
     /// nothing at 0, which leaves the picture itself, and all at 1. As [`Convention::Paper`] n steps lead evenly from S·T to 0
     /// (trailing, and fewer where there are not as many timesteps); as [`Convention::Diffusers`] it is the last ⌊S·n⌋ of the
-    /// steps.
+    /// steps. Where the config has the walk begin is not looked at.
     ///
     /// # Errors
     /// As [`Self::walk`]; a strength outside 0…1.
@@ -108,6 +108,7 @@ impl Rule {
         if !(0.0..=1.0).contains(&strength) {
             return Err(DiffusionError::Strength(strength));
         }
+        let config = &SamplerConfig { from: None, ..config.clone() };
         let all = self.timesteps(schedule.timesteps(), config)?;
         let list = match config.convention {
             Convention::Diffusers => {
@@ -119,8 +120,9 @@ impl Rule {
                 0 => Vec::new(),
                 top => {
                     let steps = config.steps.min(top);
-                    let config = SamplerConfig { steps, spacing: Spacing::Trailing, ..config.clone() };
-                    self.timesteps(top, &config)?
+                    let spacing = Spacing::Trailing;
+                    let config = SamplerConfig { steps, spacing, from: Some(top), ..config.clone() };
+                    self.timesteps(schedule.timesteps(), &config)?
                 }
             },
         };

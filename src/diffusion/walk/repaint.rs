@@ -92,7 +92,7 @@ pub fn repaint(
         let kept = match config.convention {
             Convention::Paper => next_level(schedule, &list, i - up) / next_level(schedule, &list, i),
             Convention::Diffusers => {
-                let stride = schedule.timesteps() / n;
+                let stride = config.span(schedule.timesteps()) / n;
                 let betas = (step * stride..(step + up) * stride).map(|t| 1.0 - schedule.beta(t));
                 betas.product()
             }
