@@ -5,10 +5,15 @@ mod support;
 
 use noisette::checkpoint::Checkpoint;
 use noisette::data::Dataset;
+use noisette::diffusion::forward::{from_pixel, noised};
+use noisette::diffusion::objective::simple_loss;
 use noisette::engine::{Engine, Weights};
-use noisette::evaluate::{BoundSettings, EvaluateError, Evaluation, RangeError, SquaredErrorSettings};
-use noisette::playground::load;
+use noisette::evaluate::{Bound, BoundSettings, EvaluateError, Evaluation, RangeError, SquaredErrorSettings};
+use noisette::playground::{Session, load};
 use noisette::rng::Rng;
+use noisette::web::job::Tensor;
+use noisette::web::measure::{Measure, Measured, Measurement};
+use noisette::web::noise::curve::x_0_error;
 use support::golden::{self, engine};
 
 fn data(count: usize, side: usize) -> Dataset {
@@ -48,6 +53,73 @@ fn it_tells_how_far_it_is_and_all_ranges_together_are_the_whole() {
     let evaluation = Evaluation::new(&engine, &other, &weights, &data).expect("a shorter schedule");
     let bound = pollster::block_on(evaluation.bound(&settings, |_| ())).expect("a bound");
     assert_eq!(bound.timesteps, 4, "a schedule of five steps has no more beside timestep 0");
+}
+
+/// Puts the questions of a measurement one by one, as a worker of the page does.
+fn measure(session: &mut Session, what: Measure, tensors: [(&str, &[f32]); 2]) -> Vec<Measured> {
+    let shape = session.image_shape();
+    let mut tensors = tensors.map(|(name, values)| Tensor::new(name, shape, values.to_vec())).to_vec();
+    let mut measurement =
+        Measurement::begin(what, &mut tensors, session.scheduler(), shape.len()).expect("a measurement");
+    let mut measured = Vec::new();
+    while let Some((timestep, x_t)) = measurement.ask() {
+        let answer = pollster::block_on(session.predict(&x_t, timestep, None)).expect("an answer");
+        measured.extend(measurement.take(&answer.epsilon, &answer.x0));
+    }
+    measured
+}
+
+#[test]
+fn the_bound_of_one_picture_question_by_question_is_that_of_so_many_copies() {
+    let (engine, model, weights) = model();
+    let mut data = data(1, 8);
+    let null = model.config.null_class.expect("a null class") as u8;
+    (data.images, data.labels) = (data.images.repeat(3), vec![null; 3]);
+    let evaluation = Evaluation::new(&engine, &model, &weights, &data).expect("they fit");
+    let settings = BoundSettings { images: 3, timesteps: 4, seed: 2 };
+    let expected = pollster::block_on(evaluation.bound(&settings, |_| ())).expect("a bound");
+    let mut session = Session::new(engine.clone(), model.clone()).expect("a session");
+    let x_0: Vec<f32> = data.image(0).iter().map(|&byte| from_pixel(byte)).collect();
+    let what = Measure::Bits { rounds: 3, timesteps: 4, seed: 2 };
+    let measured = measure(&mut session, what, [("x0", &x_0), ("unused", &[])]);
+    assert_eq!(measured[..14], (1..15).map(Measured::Looked).collect::<Vec<_>>()[..]);
+    let [Measured::Bound(bound)] = measured[14..] else { panic!("{measured:?}") };
+    let parts = |b: &Bound| [b.total, b.prior, b.denoising, b.decoder].map(|of| [of.mean, of.error.expect("three")]);
+    for (found, expected) in parts(&bound).concat().into_iter().zip(parts(&expected).concat()) {
+        assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{bound:?} {expected:?}");
+    }
+    assert!(bound.total.mean > 1.0 && bound.timesteps == 4, "{bound:?}");
+}
+
+#[test]
+fn losses_are_those_of_the_predictions() {
+    let (engine, model, _) = model();
+    let mut session = Session::new(engine, model).expect("a session");
+    let (schedule, len) = (session.schedule().clone(), session.image_shape().len());
+    let x_0: Vec<f32> = data(1, 8).image(0).iter().map(|&byte| from_pixel(byte)).collect();
+    let epsilon = Rng::new(1).normals(len);
+    let asked = [999, 0, 400];
+    let tensors: [(&str, &[f32]); 2] = [("x0", &x_0), ("epsilon", &epsilon)];
+    let measured = measure(&mut session, Measure::Losses(asked.to_vec()), tensors);
+    let expected = asked.map(|t| {
+        let mut x_t = vec![0.0; len];
+        noised(&schedule, t, &x_0, &epsilon, &mut x_t);
+        let answer = pollster::block_on(session.predict(&x_t, t, None)).expect("an answer");
+        let loss = simple_loss(&epsilon, &answer.epsilon);
+        let (found, error) = (x_0_error(&schedule, t + 1, loss), simple_loss(&x_0, &answer.x0));
+        assert!((found / error - 1.0).abs() < 1e-2, "{found} for {error} at {t}");
+        Measured::Loss(t, loss)
+    });
+    assert_eq!(measured, expected);
+    for (what, names, problem) in [
+        (Measure::Losses(vec![1000]), ["x0", "epsilon"], "a timestep of this schedule is 0 to 999, found 1000"),
+        (Measure::Losses(vec![1]), ["x0", "other"], "the measurement has no epsilon of 64 values"),
+        (Measure::Bits { rounds: 1, timesteps: 1, seed: 0 }, ["x", "y"], "the measurement has no x0 of 64 values"),
+    ] {
+        let mut tensors = names.map(|name| Tensor::new(name, session.image_shape(), x_0.clone())).to_vec();
+        let refused = Measurement::begin(what, &mut tensors, session.scheduler(), len);
+        assert_eq!(refused.err().as_deref(), Some(problem));
+    }
 }
 
 #[test]

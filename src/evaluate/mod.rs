@@ -7,7 +7,7 @@ mod bound;
 mod error;
 mod squared;
 
-pub use bound::{Bound, BoundSettings, Estimate};
+pub use bound::{Bound, BoundSettings, Bounding, Estimate, Look};
 pub use error::EvaluateError;
 pub use squared::{RangeError, SquaredError, SquaredErrorSettings};
 

@@ -1,6 +1,7 @@
 //! The page without the browser: what it knows, what it can be told, and what it wants done. One [`App::update`] hands every
 //! message to every section, in turn; what a section raises comes after.
 
+use super::changes::Noised;
 use super::job::Tensor;
 use super::messages::FromWorker;
 use super::model::{Model, Samples};
@@ -51,6 +52,24 @@ pub enum Message {
     Save(What, String),
     /// The browser does not take a file, and why.
     NotSaved(String),
+    /// The loss at every t is wanted, or no more.
+    Measure,
+    /// Bits per dimension are wanted, or no more.
+    CountBits,
+    /// A run is to begin with x_t, and the page to go there; a link wants it only begun.
+    Take {
+        /// The page goes there.
+        go: bool,
+    },
+    /// It begins: with this x at the paper's t, of this picture and noise.
+    TakeFrom {
+        /// `[1, H, W, C]`.
+        x: Vec<f32>,
+        /// 1…T.
+        t: usize,
+        /// What x is.
+        of: Noised,
+    },
     /// Try again was pressed.
     Retry,
     /// Copy link was pressed; the page's address, without what follows `#`.
@@ -141,6 +160,8 @@ pub enum Effect {
     Save(File),
     /// Give an element the focus.
     Focus(&'static str),
+    /// Go to a section.
+    GoTo(&'static str),
 }
 
 /// The status line.

@@ -14,6 +14,17 @@ pub struct Request {
     pub seed: u64,
     /// By the model's fast student, which has the guidance in its weights.
     pub fast: bool,
+    /// What it begins with, if that is not noise alone.
+    pub from: Option<Noised>,
+}
+
+/// A picture and its noise, which make x_t.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noised {
+    /// A sample, or the visitor's own picture.
+    pub picture: Option<usize>,
+    /// Seed of ε.
+    pub noise: u64,
 }
 
 /// The settings in which a run differs from what is now asked for, as lists of words: the run's, and those of now. `None` if both
@@ -36,14 +47,19 @@ pub fn in_words(of: &Request, class_name: impl Fn(usize) -> String) -> String {
 
 /// Every setting in words: those of two runs differ in the words if they differ in the setting. One that there is no word for is
 /// none to a run: there is nothing to guide towards without a class.
-fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 9] {
+fn words(of: &Request, class_name: &impl Fn(usize) -> String) -> [String; 10] {
     let Settings { classes, guidance, sampler } = &of.settings;
     let count = classes.len();
     let convention = match sampler.convention {
         Convention::Paper => "the paper",
         Convention::Diffusers => "diffusers",
     };
+    let from = sampler.from.zip(of.from).map(|(t, Noised { picture, noise })| {
+        let picture = picture.map_or("your own picture".to_owned(), |picture| format!("picture {picture}"));
+        format!("from x_t at t = {t} of {picture} and noise {noise}")
+    });
     [
+        from.unwrap_or_default(),
         asked_for(classes, class_name),
         Rule::of(sampler.kind).title.to_owned(),
         plural(sampler.steps, "step"),
@@ -74,7 +90,7 @@ mod tests {
     fn run(change: impl Fn(&mut Request)) -> Request {
         let sampler = SamplerConfig { kind: SamplerKind::Ddim, steps: 15, ..SamplerConfig::default() };
         let settings = Settings { classes: (0..10).map(Some).collect(), guidance: 1.5, sampler };
-        let mut run = Request { settings, seed: 6, fast: false };
+        let mut run = Request { settings, seed: 6, fast: false, from: None };
         change(&mut run);
         run
     }
@@ -98,6 +114,10 @@ mod tests {
         differ(&|now| now.fast = true, ["the teacher", "the fast student"]);
         differ(&|now| now.settings.classes = vec![Some(2); 10], ["each class in turn", "class Pullover"]);
         differ(&|now| now.settings.classes.truncate(3), ["10 pictures", "3 pictures"]);
+        let taken = |now: &mut Request| {
+            (now.from, now.settings.sampler.from) = (Some(Noised { picture: Some(3), noise: 1 }), Some(400));
+        };
+        differ(&taken, ["", "from x_t at t = 400 of picture 3 and noise 1"]);
         let paper = |now: &mut Request| {
             (now.settings.sampler.spacing, now.settings.sampler.convention) = (Spacing::Trailing, Convention::Paper);
         };

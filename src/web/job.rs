@@ -5,6 +5,7 @@ use crate::engine::Kind;
 use crate::playground::Settings;
 use crate::selftest::{OpReport, Timing, Work};
 use crate::tensor::Shape;
+use crate::web::measure::{Measure, Measured};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -39,6 +40,9 @@ pub enum Job {
         /// It remembers earlier steps, so that one that is interrupted gives the same pictures only from its start.
         looks_back: bool,
     },
+    /// A measurement of one picture, the tensor `x0`, question by question, when there is nothing else to do. It replaces none, and
+    /// none replaces it.
+    Measure(Measure),
     /// A comparison of an engine's ops with their references, then predictions and a training step by the clock.
     Check {
         /// Which.
@@ -79,6 +83,8 @@ pub enum News {
         /// How long the step took.
         milliseconds: f64,
     },
+    /// Of [`Job::Measure`].
+    Measured(Measured),
     /// Of [`Job::Check`].
     Check(CheckNews),
     /// All of it is done.

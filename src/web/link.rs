@@ -3,15 +3,16 @@
 //! A link is somebody else's text. What it says wrongly is refused with a sentence and its setting keeps its default.
 //!
 //! With `run=1` it asks for a run as well, begun once the model is there. That is no setting: the address that the page writes
-//! does not hold it, so that a page that is opened again waits for its visitor.
+//! does not hold it, so that a page that is opened again waits for its visitor. With `from=1` as well the run begins with x_t.
 
 use super::controls::{CONTROLS, keyed, shorten};
 use super::settings::{Chosen, Sampling, Settings};
 
 /// What a link says about the pictures to generate.
 const GENERATE_KEYS: [&str; 7] = ["class", "sampler", "steps", "seed", "count", "guidance", "eta"];
-/// The key of what is no setting, and its values.
+/// The keys of what is no setting, and its values.
 const RUN: &str = "run";
+const FROM: &str = "from";
 const RUNS: [(&str, bool); 2] = [("0", false), ("1", true)];
 /// Settings that are read of a link.
 const MOST_PAIRS: usize = 64;
@@ -25,9 +26,9 @@ pub fn parse(hash: &str) -> (Settings, Vec<String>) {
     let mut problems = Vec::new();
     let (mut said, mut spaced) = (Vec::new(), false);
     for (key, value) in pairs(hash) {
-        if key == RUN {
+        if key == RUN || key == FROM {
             if run_of(value).is_none() {
-                problems.push(format!("the link's {RUN} is 0 or 1, not {}", shorten(value)));
+                problems.push(format!("the link's {key} is 0 or 1, not {}", shorten(value)));
             }
             continue;
         }
@@ -60,7 +61,16 @@ pub fn parse(hash: &str) -> (Settings, Vec<String>) {
 
 /// Whether a link asks for a run.
 pub fn runs(hash: &str) -> bool {
-    pairs(hash).filter(|(key, _)| *key == RUN).filter_map(|(_, value)| run_of(value)).next_back().unwrap_or(false)
+    says(hash, RUN)
+}
+
+/// Whether the run is to begin with x_t.
+pub fn takes(hash: &str) -> bool {
+    says(hash, FROM)
+}
+
+fn says(hash: &str, which: &str) -> bool {
+    pairs(hash).filter(|(key, _)| *key == which).filter_map(|(_, value)| run_of(value)).next_back().unwrap_or(false)
 }
 
 fn run_of(value: &str) -> Option<bool> {
@@ -77,6 +87,11 @@ fn pairs(hash: &str) -> impl DoubleEndedIterator<Item = (&str, &str)> {
 /// The part from `#` on of a link that asks for a run, too.
 pub fn write_run(settings: &Settings) -> String {
     format!("{}&{RUN}=1", write(settings))
+}
+
+/// The same of a link whose run begins with x_t.
+pub fn write_take(settings: &Settings) -> String {
+    format!("{}&{FROM}=1", write_run(settings))
 }
 
 /// The link's part from `#` on.

@@ -10,6 +10,7 @@
 //! | [`changes`], [`sheet`] | in what two runs differ, in words; numbers as pixels |
 //! | [`save`] | PNGs and GIFs to keep |
 //! | [`job`], [`messages`] | what is asked of a worker; how it travels |
+//! | [`measure`] | the questions of a measurement of one picture, and what their answers come to |
 //! | [`pool`] | the workers: who computes what, and what happens when one is lost |
 //! | `worker` | the engine's side: a queue, a session |
 //! | `page` | the browser's side: elements, canvases, files, the address, workers |
@@ -25,6 +26,7 @@ pub mod generate;
 pub mod job;
 pub mod link;
 pub mod machine;
+pub mod measure;
 pub mod messages;
 pub mod model;
 pub mod models;

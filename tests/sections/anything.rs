@@ -9,6 +9,7 @@ use noisette::web::app::Message;
 use noisette::web::controls::{CONTROLS, of};
 use noisette::web::job::{CheckNews, News, Tensor, Ticket};
 use noisette::web::machine::Badge;
+use noisette::web::measure::Measured;
 use noisette::web::messages::FromWorker;
 use noisette::web::pool::workers::WorkerId;
 use noisette::web::save::What;
@@ -67,12 +68,14 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
             browser.app.noise.asked,
             browser.walks().first().map(|walk| walk.1),
             browser.app.check.ticket,
+            browser.app.noise.curve.ticket,
+            browser.app.noise.bits.ticket,
             Some(rng.below(200) as Ticket),
         ];
         known[rng.below(known.len())].unwrap_or(3)
     };
     let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
-    match rng.below(37) {
+    match rng.below(41) {
         0 => {
             let hash = pick(
                 rng,
@@ -88,6 +91,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                     "%%%",
                     "#picture=9&noise=4",
                     "#run=1&count=3",
+                    "#run=1&from=1&t=30",
                     "#model=fashion&run=1",
                 ],
             );
@@ -119,6 +123,9 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         34 => Message::Point([rng.below(40), rng.below(40)]),
         35 => Message::TimeTile(rng.below(30)),
         36 => Message::FilmTile(rng.below(30)),
+        37 => Message::Measure,
+        38 => Message::CountBits,
+        39 | 40 => Message::Take { go: rng.below(2) == 0 },
         10 => Message::Retry,
         11 => Message::Copied(rng.below(2) == 0),
         31 => Message::Copy("https://example.org/".to_owned()),
@@ -173,6 +180,8 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                 News::Part { step: rng.below(9), done: rng.below(5), of: 5 },
                 News::Frame { step: 1 + rng.below(8), timestep: 7, milliseconds: 2.0 },
                 News::Predicted { milliseconds: 1.0 },
+                News::Measured(Measured::Loss(rng.below(1000), 0.5)),
+                News::Measured(Measured::Looked(rng.below(99))),
                 News::Done,
                 News::Failed { message: message(rng) },
                 News::Check(CheckNews::Begins { what: "opening".to_owned() }),

@@ -3,8 +3,10 @@
 
 mod anything;
 mod check;
+mod from_here;
 mod links;
 mod losses;
+mod measures;
 mod models;
 mod pauses;
 mod runs;

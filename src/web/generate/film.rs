@@ -57,7 +57,10 @@ pub fn scrub(state: &mut State, at: usize) {
     let Recorded { step, timestep, pixels, .. } = shown(run, Some(film));
     state.grid = Some(pixels.clone());
     film.caption = match timestep {
-        None => "the noise at the start".to_owned(),
+        None => match run.request.settings.sampler.from {
+            None => "the noise at the start".to_owned(),
+            Some(t) => format!("x_t at t = {t}"),
+        },
         Some(timestep) => format!("step {step} of {} · timestep {timestep}", run.steps()),
     };
 }

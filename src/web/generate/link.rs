@@ -1,8 +1,8 @@
 //! Links to pictures: the one that is copied, and the one that was followed.
 
-use super::state::State;
+use super::state::{Run, State};
 use super::update::{begin, stop};
-use crate::web::app::{Common, Effect};
+use crate::web::app::{Common, Effect, Message};
 use crate::web::link;
 
 /// The part from `#` on of the link that shows what is shown: of a run what it was made with, whatever the controls say by now, and
@@ -11,6 +11,11 @@ pub fn of_shown(state: &State, cx: &Common) -> String {
     let now = &cx.settings;
     let Some(run) = &state.run else { return link::write(now) };
     let mut made = run.made.clone();
+    if run.request.from.is_some() {
+        made.engine = now.engine;
+        // One that begins with the visitor's own picture is in no link.
+        return if made.picture.is_some() { link::write_take(&made) } else { link::write(now) };
+    }
     (made.picture, made.t, made.noise, made.engine) = (now.picture, now.t, now.noise, now.engine);
     link::write_run(&made)
 }
@@ -22,7 +27,9 @@ pub fn copy(state: &State, address: &str, cx: &mut Common) {
 
 /// What a link that was copied, or only stands in the address bar, does not hold.
 pub fn copied(state: &State, copied: bool, cx: &mut Common) {
+    let own = |run: &Run| run.request.from.is_some_and(|from| from.picture.is_none());
     let held = match (copied, state.changes.is_some()) {
+        (true, _) if state.run.as_ref().is_some_and(own) => " The run from your own picture is not in it.",
         (true, true) => " It holds the settings of the pictures shown, not those set since.",
         (false, true) => " It holds the settings as they are now, not those of the pictures shown.",
         _ if !cx.invalid.is_empty() => " What is marked red is not in it.",
@@ -46,6 +53,9 @@ pub fn run(state: &mut State, cx: &mut Common) {
     let (mut settings, problems) = link::parse(&hash);
     let other = hash.contains("model=") && settings.model != cx.settings.model;
     if problems.is_empty() && !other && settings.fit(cx.limits()).is_empty() {
+        if link::takes(&hash) {
+            return cx.raise(Message::Take { go: false });
+        }
         begin(state, None, cx);
     }
 }

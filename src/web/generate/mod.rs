@@ -2,6 +2,7 @@
 
 mod clock;
 mod film;
+mod from_here;
 mod link;
 mod numbers;
 mod pace;

@@ -72,8 +72,10 @@ fn settings_as_json(run: &Run, link: &str, words: &str) -> String {
         (key.to_owned(), value)
     };
     let keys = CONTROLS.iter().filter_map(|control| control.key.map(|key| (key, control.text(&run.made))));
-    let settings: Map<String, Value> =
-        keys.filter(|(key, _)| !OTHERS.contains(key)).map(|(key, text)| setting(key, text)).collect();
+    let settings: Map<String, Value> = keys
+        .filter(|(key, _)| !OTHERS.contains(key) || (run.request.from.is_some() && *key != "engine"))
+        .map(|(key, text)| setting(key, text))
+        .collect();
     let all = json!({ "program": "Noisette", "link": link, "words": words, "settings": settings });
     format!("{all:#}\n")
 }

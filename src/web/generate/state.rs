@@ -202,7 +202,7 @@ mod tests {
         };
         let mut run = Run {
             ticket: None,
-            request: Request { settings, seed: 1, fast: false },
+            request: Request { settings, seed: 1, fast: false, from: None },
             made: Settings::default(),
             moves: Vec::new(),
             step: 0,

@@ -1,6 +1,6 @@
 use super::clock::Clock;
 use super::state::{Line, Recorded, Run, State};
-use super::{film, link, numbers, pace, save};
+use super::{film, from_here, link, numbers, pace, save};
 use crate::diffusion::SamplerConfig;
 use crate::diffusion::walk::lines::{Shown, lines};
 use crate::diffusion::walk::{Move, Rule};
@@ -10,6 +10,7 @@ use crate::web::changes::{Request, changes};
 use crate::web::job::{Job, News, Tensor, Ticket};
 use crate::web::model::Model;
 use crate::web::pool::Told;
+use crate::web::settings as web;
 use crate::web::sheet::Sheet;
 use crate::web::{milliseconds, plural};
 use std::rc::Rc;
@@ -43,6 +44,7 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Generate(chance) => generate(state, chance, None, cx),
         Message::Pause => pace::pause(state, cx),
         Message::Step(chance) => pace::step(state, chance, cx),
+        Message::TakeFrom { x, t, of } => from_here::take(state, x, *t, *of, cx),
         Message::Stop => stop(state, cx),
         Message::Begin(hash, _) | Message::Address(hash, _) => link::follow(state, hash, cx),
         // The model of the link cannot be had, and its run is not another one's. The first model can be tried again.
@@ -119,7 +121,7 @@ fn request(cx: &Common) -> Option<(Request, Option<String>)> {
     };
     let request = |of, fast| {
         let settings = Settings { classes: classes.clone(), guidance, sampler: sampler(of) };
-        Request { settings, seed: cx.settings.seed, fast }
+        Request { settings, seed: cx.settings.seed, fast, from: None }
     };
     let Some(student) = cx.wanted_student() else { return Some((request(model, false), None)) };
     Some(match student.made_for(&sampler(student), guidance, &classes) {
@@ -145,7 +147,12 @@ fn explain(state: &mut State, cx: &Common) {
         class,
     })
     .to_vec();
-    state.changes = run.and_then(|run| changes(&run.request, &asked, |class| cx.class_name(class)));
+    state.changes = run.and_then(|Run { request: made, .. }| {
+        // Another run from the same x_t, whatever the seed of others is.
+        let again = made.settings.sampler.from.zip(made.from).and_then(|(t, from)| from_here::request(cx, t, from));
+        let again = again.map(|again| Request { seed: made.seed, ..again });
+        changes(made, again.as_ref().unwrap_or(&asked), |class| cx.class_name(class))
+    });
 }
 
 /// Takes a new seed from chance.
@@ -167,7 +174,8 @@ pub(super) fn generate(state: &mut State, chance: &Result<u32, String>, until: O
         return cx.name_invalid();
     }
     // A seed that nothing was made of yet is new enough: its noise is what the grid shows.
-    let used = state.run.as_ref().is_some_and(|run| run.request.seed == cx.settings.seed);
+    let of_seed = |run: &Run| run.request.seed == cx.settings.seed && run.request.from.is_none();
+    let used = state.run.as_ref().is_some_and(of_seed);
     if used && !cx.settings.keep_seed {
         throw_dice(chance, cx);
     }
@@ -176,13 +184,28 @@ pub(super) fn generate(state: &mut State, chance: &Result<u32, String>, until: O
 
 /// Begins a run with the settings as they are, which waits after `until` steps.
 pub(super) fn begin(state: &mut State, until: Option<usize>, cx: &mut Common) {
-    // However it was begun, the address holds the seed of what is shown.
-    cx.want(Effect::WriteAddress { now: true });
     let Some((request, not_for)) = request(cx) else { return };
-    let Request { mut settings, seed, fast } = request.clone();
+    let settings = &request.settings;
     let (images, steps) = (plural(settings.classes.len(), "image"), plural(settings.sampler.steps, "step"));
     let teacher = if not_for.is_some() { ", by the teacher" } else { "" };
     cx.say(format!("Generating {images} in {steps} with {}{teacher}.", Rule::of(settings.sampler.kind).title));
+    let (made, noise) = (cx.settings.clone(), start(cx));
+    launch(state, request, made, noise, false, until, cx);
+}
+
+/// Begins a run that was made with these settings, and begins with this x: it is given, or the noise of the seed.
+pub(super) fn launch(
+    state: &mut State,
+    request: Request,
+    made: web::Settings,
+    x: Vec<f32>,
+    given: bool,
+    until: Option<usize>,
+    cx: &mut Common,
+) {
+    // However it was begun, the address holds the seed of what is shown.
+    cx.want(Effect::WriteAddress { now: true });
+    let Request { mut settings, seed, fast, .. } = request.clone();
     if fast {
         // It is in the weights.
         settings.guidance = 1.0;
@@ -193,12 +216,11 @@ pub(super) fn begin(state: &mut State, until: Option<usize>, cx: &mut Common) {
     let moves = walk.and_then(Result::ok).map_or_else(Vec::new, |walk| walk.moves);
     let looks_back = moves.iter().any(Move::looks_back);
     let job = Job::Walk { settings, seed, after: 0, until, images, watch: Vec::new(), fast, looks_back };
-    let ticket = Some(cx.pool.begin(job, Vec::new()));
-    let x = start(cx);
+    let tensors = given.then(|| Tensor::new("x", cx.shape.with_n(x.len() / cx.shape.len()), x.clone()));
+    let ticket = Some(cx.pool.begin(job, tensors.into_iter().collect()));
     let (pixels, x_0) = (as_pixels(&x, cx), Rc::from([]));
     let record = vec![Recorded { step: 0, timestep: None, pixels, x: x.into(), x_0 }];
     let (clock, paused) = (Clock::start(cx.now), until.is_some());
-    let made = cx.settings.clone();
     state.run = Some(Run { ticket, request, made, moves, step: 0, computed: 0.0, clock, paused, record, newest: None });
     state.caption = Some(caption(state, cx));
     (state.lit, state.progress) = (Some(Line::Start), 0.0);
@@ -280,7 +302,7 @@ fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: 
             cx.fail(message);
             close(state, cx);
         }
-        News::Predicted { .. } | News::Check(_) => {}
+        News::Predicted { .. } | News::Measured(_) | News::Check(_) => {}
     }
 }
 

@@ -70,7 +70,9 @@ impl View {
         let old = state.changes.clone().filter(|_| !cx.running);
         if self.old.differs(old.clone()) {
             dom::set_class("grid", "old", old.is_some());
-            let text = old.map(|[made, now]| format!("Made with {made}. Press Generate to see {now}."));
+            let from = state.run.as_ref().is_some_and(|run| run.request.from.is_some());
+            let press = if from { "Take it away once more" } else { "Press Generate" };
+            let text = old.map(|[made, now]| format!("Made with {made}. {press} to see {now}."));
             dom::set_text("old", &text.unwrap_or_default());
         }
         if self.caption.differs(state.caption.clone()) {

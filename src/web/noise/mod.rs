@@ -1,7 +1,12 @@
 //! Section 1: x_0 + ε = x_t, computed within the page; ε̂ and x̂_0 follow from a worker.
 
+pub mod bits;
+pub mod curve;
 pub mod lens;
+#[cfg(target_arch = "wasm32")]
+mod measures;
 mod state;
+mod take;
 mod update;
 #[cfg(target_arch = "wasm32")]
 pub mod view;

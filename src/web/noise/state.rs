@@ -1,3 +1,5 @@
+use super::bits::Bits;
+use super::curve::Curve;
 use crate::tensor::Shape;
 use crate::web::app::FileId;
 use crate::web::job::Ticket;
@@ -24,6 +26,10 @@ pub struct State {
     pub loss: Option<Loss>,
     /// What is shown; nothing before a model is known.
     pub shown: Option<Shown>,
+    /// The loss at every t.
+    pub curve: Curve,
+    /// The picture's bits per dimension.
+    pub bits: Bits,
 }
 
 /// What there is to say of ε̂.

@@ -1,4 +1,5 @@
 use super::state::{Loss, Shown, State};
+use super::{bits, curve, take};
 use crate::diffusion::forward::closed_form_paper;
 use crate::diffusion::{Schedule, objective};
 use crate::rng::Rng;
@@ -13,7 +14,10 @@ const CHANCE: u32 = 1_000_000;
 
 /// Takes in what has happened.
 pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
+    curve::update(state, message, cx);
+    bits::update(state, message, cx);
     match message {
+        Message::Take { go } => take::take(state, *go, cx),
         Message::Adopted { other_shape, .. } => {
             (state.shown, state.loss) = (Some(Shown::blank(cx.shape)), None);
             if *other_shape {
@@ -118,6 +122,8 @@ fn renew_noise(state: &mut State, cx: &mut Common) {
     state.epsilon = Rng::new(cx.settings.noise).normals(cx.shape.len());
     shown.epsilon = Sheet::of_noise(&state.epsilon, cx.shape);
     renew_film(state, cx);
+    curve::renew(state, cx);
+    bits::renew(state, cx);
     renew_x_t(state, cx);
 }
 

@@ -22,6 +22,7 @@ pub struct View {
     numbers: Last<(usize, usize, usize, (f64, f64))>,
     pixel: Last<Option<Pixel>>,
     lens: Last<([usize; 2], [usize; 2])>,
+    measures: super::measures::View,
 }
 
 impl View {
@@ -59,6 +60,7 @@ impl View {
             };
             dom::set_text("loss", &text);
         }
+        self.measures.show(app, model, shown.weights);
         let (t, last) = (cx.settings.t, model.schedule.timesteps());
         if self.numbers.differs((t, last, cx.tiles, shown.weights)) {
             show_numbers(t, last, cx.tiles, shown.weights);

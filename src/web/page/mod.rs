@@ -139,6 +139,9 @@ fn listen(page: &Shared) {
     on("pause", "click", |page| dispatch(page, Message::Pause));
     on("one-step", "click", |page| dispatch(page, Message::Step(chance())));
     on("stop", "click", |page| dispatch(page, Message::Stop));
+    on("take", "click", |page| dispatch(page, Message::Take { go: true }));
+    on("measure", "click", |page| dispatch(page, Message::Measure));
+    on("bits", "click", |page| dispatch(page, Message::CountBits));
     on("step", "input", |page| {
         let at = dom::input("step").value_as_number().max(0.0) as usize;
         dispatch(page, Message::Scrub(at));
@@ -238,6 +241,13 @@ fn perform(page: &Shared, effect: Effect) {
             if let Err(message) = save::hand_over(&file) {
                 dispatch(page, Message::NotSaved(message));
             }
+        }
+        Effect::GoTo(id) => {
+            let section: web_sys::HtmlElement = dom::by_id(id);
+            // So that who goes on with the keyboard goes on there.
+            dom::set_attribute(&section, "tabindex", "-1");
+            let _ = section.focus();
+            section.scroll_into_view();
         }
         Effect::Focus(id) => drop(dom::by_id::<web_sys::HtmlElement>(id).focus()),
     }

@@ -7,6 +7,7 @@
 //! if the walk looks back, and who asked for it hears of the steps alone. One that is paused stays so, whoever computes it.
 
 pub mod gather;
+mod measurements;
 mod walk;
 pub mod workers;
 
@@ -14,6 +15,7 @@ use super::job::{Job, News, Tensor, Ticket};
 use super::messages::{FromWorker, ToWorker};
 use crate::engine::{Choice, Description, Kind};
 use gather::Gather;
+use measurements::Asked;
 use walk::{Point, Walk};
 use workers::{Machine, Worker, WorkerId, Workers};
 
@@ -117,6 +119,7 @@ pub struct Pool {
     walk: Option<Walk>,
     prediction: Option<Ticket>,
     checks: Vec<Check>,
+    measurements: Vec<Asked>,
     last_worker: WorkerId,
     last_ticket: Ticket,
     orders: Vec<Order>,
@@ -143,6 +146,7 @@ impl Pool {
     pub fn choose(&mut self, choice: Choice) {
         if self.opened() {
             self.suspend();
+            self.suspend_measurements();
             let present = std::mem::take(&mut self.workers);
             let before = self.former.replace(present);
             self.end_all(before);
@@ -183,8 +187,8 @@ impl Pool {
         self.start();
     }
 
-    /// Begins a job. A prediction replaces one that still waits, a walk one in progress; a prediction without an engine to ask is
-    /// never answered.
+    /// Begins a job. A prediction replaces one that still waits, a walk one in progress, a measurement none; a prediction without an
+    /// engine to ask is never answered.
     pub fn begin(&mut self, job: Job, tensors: Vec<Tensor>) -> Ticket {
         let ticket = self.number();
         match job {
@@ -217,6 +221,7 @@ impl Pool {
                 self.walk = Some(walk);
                 self.resume();
             }
+            Job::Measure(what) => self.measure(Asked { ticket, what, tensors }),
             Job::Check { .. } => {
                 self.last_worker += 1;
                 let worker = self.last_worker;
@@ -234,6 +239,7 @@ impl Pool {
             self.walk = None;
         }
         self.prediction.take_if(|asked| *asked == ticket);
+        self.end_measurement(ticket);
         let worker = self.checks.iter().find(|check| check.ticket == ticket).map(|check| check.worker);
         worker.into_iter().for_each(|worker| self.end_check(worker));
     }
@@ -296,6 +302,9 @@ impl Pool {
             self.prediction.take_if(|asked| *asked == ticket);
             return self.told.push(Told::News(ticket, news, tensors));
         }
+        if self.measures(ticket) {
+            return self.hear_of_measurement(ticket, news);
+        }
         let Some(walk) = self.walk.as_mut().filter(|walk| walk.number == ticket) else { return };
         let Some(share) = walk.of.iter().position(|&of| of == worker) else { return };
         let ticket = walk.ticket;
@@ -322,7 +331,7 @@ impl Pool {
                 self.end(ticket);
                 self.told.push(Told::News(ticket, news, Vec::new()));
             }
-            News::Predicted { .. } | News::Check(_) => {}
+            News::Predicted { .. } | News::Measured(_) | News::Check(_) => {}
         }
     }
 
@@ -380,6 +389,7 @@ impl Pool {
                 self.choice = engine.engine.into();
                 self.told.push(Told::CameBack { engine, workers: self.workers.opened(), message });
             }
+            self.resume_measurements();
             return self.resume();
         }
         if self.choice == Choice::Gpu {
@@ -389,7 +399,9 @@ impl Pool {
         }
         let walk = self.walk.take();
         let failed = News::Failed { message: message.clone() };
-        self.told.extend(walk.map(|walk| Told::News(walk.ticket, failed, Vec::new())));
+        let measurements = std::mem::take(&mut self.measurements);
+        let tickets = walk.map(|walk| walk.ticket).into_iter().chain(measurements.iter().map(|asked| asked.ticket));
+        self.told.extend(tickets.map(|ticket| Told::News(ticket, failed.clone(), Vec::new())));
         self.told.push(Told::GaveUp { message });
     }
 
@@ -455,6 +467,7 @@ impl Pool {
         let needless = self.workers.all.drain(wanted..);
         self.orders.extend(needless.map(|worker| Order::End(worker.id)));
         self.told.push(Told::Workers(self.workers.opened()));
+        self.resume_measurements();
         self.resume();
     }
 

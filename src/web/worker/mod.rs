@@ -4,8 +4,10 @@
 //! message never waits for longer than that.
 
 mod check;
+mod measure;
 
 use super::job::{self, Job, News, Tensor, Ticket};
+use super::measure::Measurement;
 use super::messages::{self, FromWorker, ToWorker};
 use crate::checkpoint::Checkpoint;
 use crate::engine::{Choice, Engine};
@@ -59,6 +61,8 @@ struct Worker {
     student: Option<Session>,
     prediction: Option<Prediction>,
     progress: Option<Progress>,
+    /// The first one is in progress.
+    measurements: VecDeque<(Ticket, Measurement)>,
 }
 
 /// Listens from now on.
@@ -90,9 +94,8 @@ pub fn start(scope: DedicatedWorkerGlobalScope) {
         }
     };
     post(&scope, &FromWorker::Ready, &[]);
-    spawn_local(
-        Worker { scope, inbox, channel, session: None, student: None, prediction: None, progress: None }.serve(),
-    );
+    let (session, student, prediction, progress, measurements) = Default::default();
+    spawn_local(Worker { scope, inbox, channel, session, student, prediction, progress, measurements }.serve());
 }
 
 /// Sends a message; one that cannot be made is said instead.
@@ -114,6 +117,9 @@ impl Worker {
                 self.breathe().await;
             } else if self.progress.as_ref().is_some_and(|walk| job::goes_on(walk.step, walk.until)) {
                 self.advance().await;
+                self.breathe().await;
+            } else if !self.measurements.is_empty() {
+                self.measure().await;
                 self.breathe().await;
             } else {
                 self.wait().await;
@@ -170,6 +176,7 @@ impl Worker {
             }
             ToWorker::End { ticket } => {
                 self.prediction.take_if(|prediction| prediction.ticket == ticket);
+                self.measurements.retain(|(other, _)| *other != ticket);
                 if let Some(Progress { fast, .. }) = self.progress.take_if(|progress| progress.ticket == ticket)
                     && let Some(session) = self.session(fast)
                 {
@@ -185,6 +192,9 @@ impl Worker {
     }
 
     async fn begin(&mut self, ticket: Ticket, job: Job, mut tensors: Vec<Tensor>) {
+        if let Job::Measure(what) = job {
+            return self.begin_measuring(ticket, what, tensors);
+        }
         // Its length is for the session to judge.
         let x = if tensors.is_empty() { None } else { Some(tensors.swap_remove(0).values) };
         match job {
@@ -195,6 +205,8 @@ impl Worker {
                 let last = checked.map_or_else(|message| News::Failed { message }, |()| News::Done);
                 self.tell(ticket, last, &[]);
             }
+            // It has begun already.
+            Job::Measure(_) => {}
             Job::Predict { timestep } => {
                 self.prediction = Some(Prediction { ticket, timestep, x: x.unwrap_or_default() });
             }
