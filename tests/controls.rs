@@ -108,8 +108,8 @@ fn every_choice_can_be_read_and_every_sampler_chosen() {
 
 #[test]
 fn every_element_that_sets_something_is_in_the_table() {
-    // What only changes the view, or opens a file.
-    let others = ["upload", "step", "lens-x", "lens-y"];
+    // What only changes the view, opens a file, or is taken in hand.
+    let others = ["upload", "step", "lens-x", "lens-y", "tool", "brush", "eraser"];
     let html = html();
     let mut found = 0;
     for kind in ["<input ", "<select "] {

@@ -5,11 +5,23 @@ use noisette::checkpoint::Suggested;
 use noisette::diffusion::{Convention, SamplerKind, Spacing};
 use noisette::engine::Choice;
 use noisette::rng::Rng;
+use noisette::web::draw::text::Drawn;
+use noisette::web::draw::{Drawing, Ink, Stroke};
 use noisette::web::link::{parse, write};
 use noisette::web::models::Which;
 use noisette::web::settings::{Chosen, Class, Limits, Sampling, Settings, TimedNet};
 
 const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10, fast: true };
+
+/// The text of some strokes.
+fn drawn(rng: &mut Rng) -> Drawn {
+    let mut stroke = || Stroke {
+        points: (0..1 + rng.below(60)).map(|_| [rng.below(256) as u8, rng.below(256) as u8]).collect(),
+        radius: 1 + rng.below(20) as u8,
+        ink: [Ink::Pen, Ink::Rubber, Ink::Colour([9, 200, 77])][rng.below(3)],
+    };
+    Drawn::of(&Drawing::of(vec![stroke(), stroke()]))
+}
 
 #[test]
 fn every_state_survives_its_link() {
@@ -17,7 +29,9 @@ fn every_state_survives_its_link() {
     for i in 0..200 {
         let state = Settings {
             model: Which { name: ["digits", "fashion", "x-2"][rng.below(3)].to_owned(), fast: i % 2 == 0 },
-            picture: Some(rng.below(10)),
+            picture: Some(rng.below(10)).filter(|_| i % 3 > 0),
+            draw: if i % 3 > 0 { Drawn::default() } else { drawn(&mut rng) },
+            invert: i % 5 == 0,
             t: rng.below(1001),
             noise: u64::from(rng.u32()),
             class: [Class::Each, Class::None, Class::One(rng.below(10))][rng.below(3)],

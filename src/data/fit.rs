@@ -82,11 +82,11 @@ pub fn x_0(picture: &Pixels, size: [usize; 2], channels: usize) -> Vec<f32> {
     fit(picture, size, channels).into_iter().map(from_pixel).collect()
 }
 
-/// The x_0 of a picture of which only its [`part`] is here. Of that nothing more may be cropped: proportions of whole pixels are not
-/// exact.
-pub fn x_0_of_part(picture: &Pixels, size: [usize; 2], channels: usize) -> Vec<f32> {
+/// A picture of which only its [`part`] is here, as bytes `[H, W, C]`. Of that nothing more may be cropped: proportions of whole pixels
+/// are not exact.
+pub fn fit_part(picture: &Pixels, size: [usize; 2], channels: usize) -> Vec<u8> {
     let part = Part { top: 0, left: 0, height: picture.height, width: picture.width };
-    scaled(picture, part, size, channels).into_iter().map(from_pixel).collect()
+    scaled(picture, part, size, channels)
 }
 
 fn scaled(picture: &Pixels, part: Part, size: [usize; 2], channels: usize) -> Vec<u8> {

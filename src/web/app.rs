@@ -2,10 +2,12 @@
 //! message to every section, in turn; what a section raises comes after.
 
 use super::changes::Noised;
+use super::draw::Act;
 use super::job::Tensor;
 use super::messages::FromWorker;
 use super::model::{Model, Samples};
 use super::models::Entry;
+use super::noise::own::Picture;
 use super::pool::workers::{Machine, WorkerId};
 use super::pool::{Order, Pool, Told};
 use super::save::{File, What};
@@ -19,9 +21,6 @@ use std::rc::Rc;
 /// Tiles of a film, and of one in a narrow window.
 const TILES: usize = 21;
 const NARROW: usize = 11;
-
-/// The number of a file of the visitor's, which only the browser can open.
-pub type FileId = u32;
 
 /// Something that has happened.
 #[derive(Clone, Debug)]
@@ -88,8 +87,18 @@ pub enum Message {
     StartCheck(String),
     /// The check is wanted no more.
     EndCheck,
-    /// A file of the visitor's, by name, was opened as x_0 of this shape.
-    Own(FileId, String, Shape, Result<Vec<f32>, String>),
+    /// A file of the visitor's, by name, was opened.
+    Own(String, Result<Picture, String>),
+    /// What the browser has kept of the visitor's own picture.
+    Kept(Option<String>),
+    /// It does not keep it.
+    NotKept,
+    /// Something was done on the drawing pad.
+    Draw(Act),
+    /// The visitor's own picture is to be x_0.
+    ChooseOwn,
+    /// Nor is it to be kept any longer.
+    Forget,
     /// The browser has no GPU for anybody.
     NoGpu,
     /// The list of models.
@@ -147,8 +156,8 @@ pub enum Effect {
     FetchStudent(Entry),
     /// Fetch its weights.
     FetchStudentWeights(Entry),
-    /// Open a file of the visitor's as x_0 of this shape.
-    OpenOwn(FileId, Shape),
+    /// Keep this of the visitor's own picture, or nothing, in the place of what is kept.
+    Keep(Option<String>),
     /// Write the settings into the address: at once, or a moment later.
     WriteAddress {
         /// At once.
@@ -316,7 +325,11 @@ impl Common {
         });
         self.invalid.retain(|(other, _)| *other != id);
         match read {
-            Ok(()) => self.settings = settings,
+            Ok(()) => {
+                self.settings = settings;
+                self.raise(Message::Changed(id));
+                self.changed();
+            }
             Err(problem) => {
                 let place = |id| CONTROLS.iter().position(|control| control.id == Some(id));
                 let behind = self.invalid.iter().position(|(other, _)| place(other) > place(id));
@@ -329,8 +342,6 @@ impl Common {
         if self.status.failed && !self.running {
             self.say("Ready.");
         }
-        self.raise(Message::Changed(id));
-        self.changed();
     }
 
     /// Says what the controls cannot mean.

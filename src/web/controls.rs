@@ -1,6 +1,7 @@
 //! Every setting in one table: its element on the page, its key in a link, what it may be, and where its value stands. Links are
 //! parsed and written by it, and the page's controls read and shown.
 
+use super::draw::text::{Drawn, LONGEST};
 use super::models::Which;
 use super::settings::{Class, Settings, TimedNet};
 use crate::diffusion::{Convention, SamplerKind, Schedule, Spacing};
@@ -48,6 +49,8 @@ pub const CONTROLS: &[Control] = &[
     Control { key: None, ..choice("model", "Model", || "a model's name".to_owned(), |s| &mut s.model.name) },
     Control { key: None, kind: Kind::Switch, ..whole("fast", "Fast", 0..=0, |s| &mut s.model.fast) },
     Control { id: Some("thumbs"), ..whole("picture", "Picture", 0..=9, |s| &mut s.picture) },
+    Control { id: None, ..choice("draw", "", || format!("a drawing in at most {LONGEST} letters"), |s| &mut s.draw) },
+    Control { kind: Kind::Switch, ..whole("invert", "Invert", 0..=0, |s| &mut s.invert) },
     Control { kind: Kind::Timesteps(0), ..whole("t", "t", 0..=0, |s| &mut s.t) },
     Control { id: Some("noise-seed"), ..whole("noise", "Noise seed", SEEDS, |s| &mut s.noise) },
     choice("class", "Class", || "each, none or a number".to_owned(), |s| &mut s.class),
@@ -101,7 +104,7 @@ pub fn keyed(key: &str) -> Option<&'static Control> {
 }
 
 impl Control {
-    /// Its value as text; empty for a picture that no link can hold.
+    /// Its value as text; empty for a picture that is no sample, and where there is no drawing.
     pub fn text(&self, settings: &Settings) -> String {
         (self.field)(&mut settings.clone()).text()
     }
@@ -133,7 +136,7 @@ impl Control {
             }
             Kind::Real(range) => must_be(key, range, text),
             Kind::Choice(words) => format!("the link's {key} is {}, not {}", words(), shorten(text)),
-            Kind::Switch => format!("the link's {key} is on or off, not {}", shorten(text)),
+            Kind::Switch => format!("the link's {key} is true or false, not {}", shorten(text)),
         })
     }
 
@@ -203,6 +206,16 @@ impl Value for Choice {
 impl Value for Which {
     fn text(&self) -> String {
         self.to_string()
+    }
+
+    fn set(&mut self, text: &str) -> bool {
+        put(self, Self::from_text(text))
+    }
+}
+
+impl Value for Drawn {
+    fn text(&self) -> String {
+        self.text().to_owned()
     }
 
     fn set(&mut self, text: &str) -> bool {

@@ -5,7 +5,7 @@
 //! With `run=1` it asks for a run as well, begun once the model is there. That is no setting: the address that the page writes
 //! does not hold it, so that a page that is opened again waits for its visitor. With `from=1` as well the run begins with x_t.
 
-use super::controls::{CONTROLS, keyed, shorten};
+use super::controls::{CONTROLS, Kind, keyed, shorten};
 use super::settings::{Chosen, Sampling, Settings};
 
 /// What a link says about the pictures to generate.
@@ -51,6 +51,9 @@ pub fn parse(hash: &str) -> (Settings, Vec<String>) {
         guidance: says("guidance"),
         eta: says("eta"),
     };
+    if says("draw") {
+        settings.picture = None;
+    }
     settings.keep_seed = says("seed");
     if !spaced && GENERATE_KEYS.iter().any(|key| says(key)) {
         settings.follow(&Sampling::OF_OLD);
@@ -98,7 +101,9 @@ pub fn write_take(settings: &Settings) -> String {
 pub fn write(settings: &Settings) -> String {
     let pairs = CONTROLS.iter().filter_map(|control| {
         let value = control.text(settings);
-        control.key.filter(|_| !value.is_empty()).map(|key| format!("{key}={value}"))
+        // A switch that is off goes without saying.
+        let said = !value.is_empty() && !(matches!(control.kind, Kind::Switch) && value == "false");
+        control.key.filter(|_| said).map(|key| format!("{key}={value}"))
     });
     format!("#{}", pairs.collect::<Vec<_>>().join("&"))
 }

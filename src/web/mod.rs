@@ -7,6 +7,7 @@
 //! | [`app`] | every message, every effect, and the one place that hands messages round |
 //! | [`machine`] | the bar on top: the model and the engine |
 //! | [`noise`], [`generate`], [`check`] | the sections: `state` is plain data, `update` makes new state of a message, `view` shows it |
+//! | [`draw`] | drawing by hand: strokes, what they look like, the pad |
 //! | [`changes`], [`sheet`] | in what two runs differ, in words; numbers as pixels |
 //! | [`save`] | PNGs and GIFs to keep |
 //! | [`job`], [`messages`] | what is asked of a worker; how it travels |
@@ -22,6 +23,7 @@ pub mod app;
 pub mod changes;
 pub mod check;
 pub mod controls;
+pub mod draw;
 pub mod generate;
 pub mod job;
 pub mod link;

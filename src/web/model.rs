@@ -107,6 +107,14 @@ impl Model {
     }
 }
 
+/// The mean along the border of an image `[1, H, W, C]`.
+pub fn border(x: &[f32], shape: Shape) -> f32 {
+    let [h, w, c] = [shape.h(), shape.w(), shape.c()];
+    let outer = |i: usize| [0, h - 1].contains(&(i / c / w)) || [0, w - 1].contains(&(i / c % w));
+    let (sum, n) = x.iter().enumerate().filter(|(i, _)| outer(*i)).fold((0.0, 0), |(sum, n), (_, x)| (sum + x, n + 1));
+    sum / n.max(1) as f32
+}
+
 /// Sample pictures, all of one size.
 #[derive(Clone, Debug)]
 pub struct Samples {
@@ -143,6 +151,12 @@ impl Samples {
     /// One of them.
     pub fn pixels(&self, i: usize) -> &[u8] {
         &self.bytes[i * self.shape.len()..][..self.shape.len()]
+    }
+
+    /// What they lie on: −1 if that is dark, 1 if it is light.
+    pub fn ground(&self) -> f32 {
+        let mean = |i| border(&self.x_0(i, self.shape), self.shape);
+        if (0..self.count()).map(mean).sum::<f32>() > 0.0 { 1.0 } else { -1.0 }
     }
 
     /// One of them as a model's x_0, `[1, H, W, C]` in [−1, 1], fitted as training fits a picture.

@@ -5,6 +5,7 @@ use crate::checkpoint::Suggested;
 use crate::diffusion::{Convention, SamplerKind, Spacing};
 use crate::engine::Choice;
 use crate::web::controls::GUIDANCE;
+use crate::web::draw::text::Drawn;
 use crate::web::models::Which;
 use std::fmt::Display;
 
@@ -156,8 +157,12 @@ impl Chosen {
 pub struct Settings {
     /// The model.
     pub model: Which,
-    /// The picture shown as x_0; `None` for the visitor's own, which no link can hold.
+    /// The sample shown as x_0; `None` for the visitor's own picture.
     pub picture: Option<usize>,
+    /// What a link holds of that: a drawing, if it is small enough.
+    pub draw: Drawn,
+    /// x_0 is the picture inverted: −x.
+    pub invert: bool,
     /// The paper's t, 0…T.
     pub t: usize,
     /// Seed of ε.
@@ -185,6 +190,8 @@ impl Default for Settings {
         Self {
             model: Which { name: "digits".to_owned(), fast: true },
             picture: Some(3),
+            draw: Drawn::default(),
+            invert: false,
             t: 400,
             noise: 1,
             class: Class::Each,
@@ -232,17 +239,22 @@ impl Settings {
         }
     }
 
-    /// What a link does not hold, as one number: which settings are chosen, and whether the seed is to be kept.
+    /// What a link does not hold, as one number: which settings are chosen, whether the seed is to be kept, and whether x_0 is the
+    /// visitor's own picture.
     pub fn memory(&self) -> u32 {
         let mut chosen = self.chosen;
-        let flags = chosen.flags().into_iter().map(|flag| *flag).chain([self.keep_seed]);
+        let flags = chosen.flags().into_iter().map(|flag| *flag).chain([self.keep_seed, self.picture.is_none()]);
         flags.enumerate().map(|(i, flag)| u32::from(flag) << i).sum()
     }
 
     /// Takes back what [`Self::memory`] gave.
     pub fn recall(&mut self, memory: u32) {
-        let flags = self.chosen.flags().into_iter().chain([&mut self.keep_seed]);
+        let mut own = false;
+        let flags = self.chosen.flags().into_iter().chain([&mut self.keep_seed, &mut own]);
         flags.enumerate().for_each(|(i, flag)| *flag = memory >> i & 1 == 1);
+        if own {
+            self.picture = None;
+        }
     }
 
     /// Moves what the model does not allow to the nearest it does; one sentence per value moved.

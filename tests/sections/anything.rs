@@ -4,13 +4,14 @@ use super::{Browser, engine, entries, model, student};
 use noisette::engine::Kind;
 use noisette::rng::Rng;
 use noisette::selftest::Work;
-use noisette::tensor::Shape;
 use noisette::web::app::Message;
 use noisette::web::controls::{CONTROLS, of};
+use noisette::web::draw::Act;
 use noisette::web::job::{CheckNews, News, Tensor, Ticket};
 use noisette::web::machine::Badge;
 use noisette::web::measure::Measured;
 use noisette::web::messages::FromWorker;
+use noisette::web::noise::own::Picture;
 use noisette::web::pool::workers::WorkerId;
 use noisette::web::save::What;
 use noisette::web::settings::Class;
@@ -32,8 +33,10 @@ fn is_sound(browser: &Browser) {
     if let Some(model) = &cx.model {
         assert_eq!((cx.shape, settings.model.name.as_str()), (model.shape(), model.entry.name.as_str()));
         assert!(app.generate.algorithm.len() == 6 && app.generate.grid.is_some() && app.noise.shown.is_some());
-        assert_eq!(app.noise.x_t.len(), cx.shape.len());
+        assert_eq!([app.noise.x_0.len(), app.noise.x_t.len()], [cx.shape.len(); 2]);
     }
+    assert!(settings.picture.is_some() || app.noise.own.own.is_some(), "x_0 is something");
+    assert!(settings.picture.is_none() || settings.draw.text().is_empty(), "a link of a sample holds no drawing");
     if let Some(run) = &app.generate.run {
         assert!(run.step <= run.steps() && !run.record.is_empty());
         assert!(!active || cx.has_weights);
@@ -75,7 +78,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         known[rng.below(known.len())].unwrap_or(3)
     };
     let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
-    match rng.below(41) {
+    match rng.below(48) {
         0 => {
             let hash = pick(
                 rng,
@@ -93,9 +96,11 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                     "#run=1&count=3",
                     "#run=1&from=1&t=30",
                     "#model=fashion&run=1",
+                    "#draw=AQEBZGQIAA",
+                    "#model=emoji&draw=AQEBZGQIAA&invert=true",
                 ],
             );
-            Message::Address(hash, [None, Some(rng.below(64) as u32)][rng.below(2)])
+            Message::Address(hash, [None, Some(rng.below(128) as u32)][rng.below(2)])
         }
         1..=4 => {
             let controls: Vec<_> = CONTROLS.iter().filter_map(|control| control.id).collect();
@@ -118,16 +123,35 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         30 => {
             Message::Save([What::Pictures, What::Run, What::Settings][rng.below(3)], "https://example.org/".to_owned())
         }
-        32 => Message::NewNoise([Ok(rng.u32()), Err("none".to_owned())][rng.below(2)].clone()),
-        33 => Message::Narrow(rng.below(2) == 0),
-        34 => Message::Point([rng.below(40), rng.below(40)]),
-        35 => Message::TimeTile(rng.below(30)),
-        36 => Message::FilmTile(rng.below(30)),
-        37 => Message::Measure,
-        38 => Message::CountBits,
+        41 => Message::NewNoise([Ok(rng.u32()), Err("none".to_owned())][rng.below(2)].clone()),
+        42 => Message::Narrow(rng.below(2) == 0),
+        43 => Message::Point([rng.below(40), rng.below(40)]),
+        44 => Message::TimeTile(rng.below(30)),
+        45 => Message::FilmTile(rng.below(30)),
+        46 => Message::Measure,
+        47 => Message::CountBits,
         39 | 40 => Message::Take { go: rng.below(2) == 0 },
         10 => Message::Retry,
         11 => Message::Copied(rng.below(2) == 0),
+        32..=35 => {
+            let place = [rng.uniform() as f32 * 1.4 - 0.2, rng.uniform() as f32];
+            let acts = [
+                Act::Down(place),
+                Act::Move(vec![place; 2]),
+                Act::Up,
+                Act::Cancel,
+                Act::Press,
+                Act::Step([1, -3]),
+                Act::Undo,
+                Act::Clear,
+                Act::Erase(true),
+                Act::Colour(rng.below(9)),
+            ];
+            Message::Draw(acts[rng.below(acts.len())].clone())
+        }
+        36 => Message::ChooseOwn,
+        37 => Message::Forget,
+        38 => [Message::NotKept, Message::Kept(None)][rng.below(2)].clone(),
         31 => Message::Copy("https://example.org/".to_owned()),
         12 => Message::Scrub(rng.below(40)),
         13 => Message::FilmOf(
@@ -136,9 +160,8 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         14 => Message::StartCheck("a browser".to_owned()),
         15 => Message::EndCheck,
         16 => {
-            let shape = [browser.app.common.shape, Shape::new(1, 5, 7, 1)][rng.below(2)];
-            let picture = [Ok(vec![0.5; shape.len()]), Err("it is cut off".to_owned())][rng.below(2)].clone();
-            Message::Own(rng.below(3) as u32, "a.png".to_owned(), shape, picture)
+            let picture = Picture { size: [5, 7], rgb: vec![200; 105] };
+            Message::Own("a.png".to_owned(), [Ok(picture), Err("it is cut off".to_owned())][rng.below(2)].clone())
         }
         17 => Message::List([Ok(entries()), Err("no list".to_owned())][rng.below(2)].clone()),
         18 => {

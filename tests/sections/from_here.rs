@@ -9,6 +9,7 @@ use noisette::web::app::{Effect, Message};
 use noisette::web::job::{Job, Tensor};
 use noisette::web::link::{parse, runs, takes, write};
 use noisette::web::messages::{FromWorker, ToWorker};
+use noisette::web::noise::own::Picture;
 use noisette::web::pool::Order;
 use noisette::web::save::What;
 use noisette::web::sheet::Sheet;
@@ -210,8 +211,8 @@ fn the_link_of_such_a_run_begins_it_again() {
     browser.start_all(Kind::Cpu);
     assert_eq!(browser.status(), "Error: the link's from is 0 or 1, not “2”.");
     // The visitor's own picture is in no link, and so is no run that begins with it.
-    let shape = browser.app.common.shape;
-    browser.tell(Message::Own(1, "cat.png".to_owned(), shape, Ok(vec![0.5; shape.len()])));
+    let cat = Picture { size: [40, 40], rgb: vec![190; 4800] };
+    browser.tell(Message::Own("cat.png".to_owned(), Ok(cat)));
     assert_eq!(take(&mut browser).len(), 1);
     assert_eq!(copy(&mut browser), write(browser.settings()));
     browser.tell(Message::Copied(true));

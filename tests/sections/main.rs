@@ -3,6 +3,7 @@
 
 mod anything;
 mod check;
+mod draw;
 mod from_here;
 mod links;
 mod losses;
@@ -71,11 +72,16 @@ fn engine(kind: Kind) -> Description {
 }
 
 impl Browser {
-    /// A page that has just been opened at this address.
-    fn open(hash: &str, cores: usize) -> Self {
+    /// One that knows nothing of a page yet.
+    fn new(cores: usize) -> Self {
         let app = App::new(Machine { cores, memory: 8e9 });
         let (workers, wanted, students, effects) = Default::default();
-        let mut browser = Self { app, workers, wanted, students, effects, now: 0.0 };
+        Self { app, workers, wanted, students, effects, now: 0.0 }
+    }
+
+    /// A page that has just been opened at this address.
+    fn open(hash: &str, cores: usize) -> Self {
+        let mut browser = Self::new(cores);
         browser.tell(Message::Begin(hash.to_owned(), None));
         browser
     }

@@ -8,6 +8,7 @@ use noisette::web::app::{Described, Effect, Message};
 use noisette::web::controls::{CONTROLS, of};
 use noisette::web::job::Job;
 use noisette::web::messages::ToWorker;
+use noisette::web::noise::own::Picture;
 use noisette::web::settings::Class;
 
 #[test]
@@ -15,6 +16,7 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
     let mut browser = Browser::ready(1, Kind::Cpu);
     for (id, text) in [
         ("thumbs", "7"),
+        ("invert", "true"),
         ("t", "123"),
         ("noise-seed", "99"),
         ("class", "4"),
@@ -42,7 +44,7 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
         assert!(browser.effects().contains(&Effect::WriteAddress { now: false }), "{id}");
     }
     let ids: Vec<_> = CONTROLS.iter().filter_map(|control| control.id).collect();
-    assert_eq!(ids.len(), 15, "a control that this test does not know: {ids:?}");
+    assert_eq!(ids.len(), 16, "a control that this test does not know: {ids:?}");
     // And what the link of it says is the same again.
     let hash = noisette::web::link::write(browser.settings());
     let mut again = Browser::ready(1, Kind::Cpu);
@@ -113,8 +115,7 @@ fn a_copied_link_says_what_it_does_not_hold() {
     browser.control("count", "99");
     browser.tell(Message::Copied(true));
     assert_eq!(browser.status(), "The link is copied. What is marked red is not in it.");
-    let shape = browser.app.common.shape;
-    browser.tell(Message::Own(1, "a.png".to_owned(), shape, Ok(vec![0.0; shape.len()])));
+    browser.tell(Message::Own("a.png".to_owned(), Ok(Picture { size: [1, 1], rgb: vec![0; 3] })));
     browser.control("count", "9");
     browser.tell(Message::Copied(true));
     assert_eq!(browser.status(), "The link is copied. Your own picture is not in it.");

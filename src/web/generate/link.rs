@@ -17,6 +17,7 @@ pub fn of_shown(state: &State, cx: &Common) -> String {
         return if made.picture.is_some() { link::write_take(&made) } else { link::write(now) };
     }
     (made.picture, made.t, made.noise, made.engine) = (now.picture, now.t, now.noise, now.engine);
+    (made.draw, made.invert) = (now.draw.clone(), now.invert);
     link::write_run(&made)
 }
 

@@ -5,6 +5,9 @@ pub mod curve;
 pub mod lens;
 #[cfg(target_arch = "wasm32")]
 mod measures;
+pub mod own;
+#[cfg(target_arch = "wasm32")]
+mod own_view;
 mod state;
 mod take;
 mod update;

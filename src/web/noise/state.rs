@@ -1,7 +1,7 @@
 use super::bits::Bits;
 use super::curve::Curve;
+use super::own;
 use crate::tensor::Shape;
-use crate::web::app::FileId;
 use crate::web::job::Ticket;
 use crate::web::sheet::Sheet;
 
@@ -16,9 +16,9 @@ pub struct State {
     pub x_t: Vec<f32>,
     /// ε̂ and x̂_0, where they answer the last question; else nothing.
     pub predicted: Option<[Vec<f32>; 2]>,
-    /// The visitor's own picture, in case the next model wants it in another size.
-    pub own: Option<FileId>,
-    /// Why the last one could not be used.
+    /// The visitor's own picture.
+    pub own: own::State,
+    /// Why the last file could not be used.
     pub problem: String,
     /// The last question to a worker.
     pub asked: Option<Ticket>,

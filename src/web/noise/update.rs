@@ -1,10 +1,10 @@
+use super::own;
 use super::state::{Loss, Shown, State};
 use super::{bits, curve, take};
 use crate::diffusion::forward::closed_form_paper;
 use crate::diffusion::{Schedule, objective};
 use crate::rng::Rng;
-use crate::tensor::Shape;
-use crate::web::app::{Common, Effect, FileId, Message};
+use crate::web::app::{Common, Message};
 use crate::web::job::{Job, News, Tensor};
 use crate::web::pool::Told;
 use crate::web::sheet::Sheet;
@@ -21,15 +21,8 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Adopted { other_shape, .. } => {
             (state.shown, state.loss) = (Some(Shown::blank(cx.shape)), None);
             if *other_shape {
-                // Until the visitor's own picture is there in this size.
                 state.x_0 = cx.samples.x_0(0, cx.shape);
-                let own = state.own.filter(|_| cx.settings.picture.is_none());
-                own.into_iter().for_each(|own| cx.want(Effect::OpenOwn(own, cx.shape)));
             }
-        }
-        Message::Settled => {
-            renew_picture(state, cx);
-            renew_noise(state, cx);
         }
         Message::Changed("t") => renew_x_t(state, cx),
         Message::NewNoise(chance) => {
@@ -50,13 +43,7 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         }
         Message::Narrow(_) => renew_film(state, cx),
         Message::Changed("noise-seed") => renew_noise(state, cx),
-        Message::Changed("thumbs") => {
-            state.problem.clear();
-            renew_picture(state, cx);
-            renew_noise(state, cx);
-        }
-        Message::Own(file, name, shape, opened) => take_own(state, *file, name, *shape, opened, cx),
-        Message::Copied(_) if cx.settings.picture.is_none() => cx.status.text += " Your own picture is not in it.",
+        Message::Copied(_) => cx.status.text += own::left_out(&state.own, cx),
         Message::Told(Told::Opened(_) | Told::CameBack { .. }) => ask(state, cx),
         Message::Told(Told::News(ticket, News::Predicted { milliseconds }, tensors)) => {
             // What was asked last is still to come; until then an answer that is a moment late is nearer than none.
@@ -72,47 +59,16 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         }
         _ => {}
     }
-}
-
-/// The visitor's own picture is x_0, if the model still wants it in this size.
-fn take_own(
-    state: &mut State,
-    file: FileId,
-    name: &str,
-    shape: Shape,
-    opened: &Result<Vec<f32>, String>,
-    cx: &mut Common,
-) {
-    let again = state.own == Some(file);
-    match opened {
-        // It comes along to another model without a word, unless something else is chosen meanwhile.
-        _ if again && (shape != cx.shape || cx.settings.picture.is_some()) => {}
-        Ok(x_0) if shape == cx.shape => {
-            state.problem.clear();
-            cx.settings.picture = None;
-            state.x_0.clone_from(x_0);
-            state.own = Some(file);
-            renew_picture(state, cx);
-            renew_noise(state, cx);
-            if !again {
-                cx.say(format!("“{name}” is x₀ now; it has not left your machine."));
-                cx.changed();
-            }
-        }
-        Ok(_) => cx.fail("the model has changed meanwhile: please choose the picture again"),
-        Err(problem) => {
-            state.problem.clone_from(problem);
-            cx.fail(problem);
-        }
+    if own::update(&mut state.own, &mut state.problem, message, cx) {
+        renew_picture(state, cx);
+        renew_noise(state, cx);
     }
 }
 
-/// Takes the chosen sample for x_0, unless the visitor's own picture is there.
+/// Takes the chosen sample for x_0, or the visitor's own picture.
 fn renew_picture(state: &mut State, cx: &Common) {
     let Some(shown) = &mut state.shown else { return };
-    if let Some(picture) = cx.settings.picture {
-        state.x_0 = cx.samples.x_0(picture.min(cx.samples.count() - 1), cx.shape);
-    }
+    state.x_0 = own::x_0(&state.own, cx);
     shown.x_0 = Sheet::of(&state.x_0, cx.shape, 1);
 }
 

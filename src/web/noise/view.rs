@@ -1,4 +1,5 @@
 use super::lens::{self, Pixel};
+use super::own_view;
 use super::state::Loss;
 use crate::diffusion::Schedule;
 use crate::diffusion::forward::closed_form_paper;
@@ -17,6 +18,7 @@ pub struct View {
     /// The model whose curve is drawn.
     curve: Last<String>,
     problem: Last<String>,
+    own: own_view::View,
     loss: Last<Option<Loss>>,
     /// t, T, tiles of the film, and the weights at t.
     numbers: Last<(usize, usize, usize, (f64, f64))>,
@@ -33,10 +35,12 @@ impl View {
             dom::set_text("upload-error", &state.problem);
         }
         let (Some(shown), Some(model)) = (&state.shown, &cx.model) else { return };
-        if self.samples.as_ref().is_none_or(|samples| !Rc::ptr_eq(samples, &cx.samples)) {
+        let rebuilt = self.samples.as_ref().is_none_or(|samples| !Rc::ptr_eq(samples, &cx.samples));
+        if rebuilt {
             thumbs::build("thumbs", "picture", &cx.samples);
             self.samples = Some(cx.samples.clone());
         }
+        self.own.show(app, rebuilt);
         if self.curve.differs(model.entry.name.clone()) {
             draw_curve(&model.schedule);
         }

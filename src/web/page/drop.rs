@@ -1,12 +1,13 @@
-//! A picture dropped anywhere on the page becomes x_0. A browser left alone would leave the page for it.
+//! A picture dropped or pasted anywhere on the page becomes x_0. A browser left alone would leave the page for what is dropped.
 
 use super::{Shared, dom, open_own};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{DataTransfer, DragEvent, Event};
+use web_sys::{ClipboardEvent, DataTransfer, DragEvent, Event, HtmlInputElement};
 
-/// Takes what is dropped.
+/// Takes what is dropped or pasted.
 pub fn listen(shared: &Shared) {
+    take_pasted(shared.clone());
     let page = dom::document();
     dom::on(&page, "dragover", |event| {
         if files(&event).is_some() {
@@ -27,6 +28,20 @@ pub fn listen(shared: &Shared) {
         event.prevent_default();
         let file = dropped.files().and_then(|files| files.get(0));
         file.into_iter().for_each(|file| spawn_local(open_own(shared.clone(), file)));
+    });
+}
+
+/// Takes a picture from the clipboard. Text goes into the field that it is pasted into.
+fn take_pasted(shared: Shared) {
+    dom::on(&dom::document(), "paste", move |event| {
+        let clipboard = event.dyn_ref::<ClipboardEvent>().and_then(ClipboardEvent::clipboard_data);
+        let Some(data) = clipboard else { return };
+        let writes = event.target().is_some_and(|target| target.is_instance_of::<HtmlInputElement>());
+        let Some(file) = data.files().and_then(|files| files.get(0)) else { return };
+        if !(writes && data.types().includes(&"text/plain".into(), 0)) {
+            event.prevent_default();
+            spawn_local(open_own(shared.clone(), file));
+        }
     });
 }
 

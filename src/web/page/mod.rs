@@ -5,9 +5,11 @@ mod connection;
 mod controls;
 pub mod dom;
 mod drop;
+mod keep;
 mod keys;
 mod lens;
 mod load_model;
+mod pad;
 pub mod paint;
 mod picture;
 mod rooms;
@@ -16,7 +18,7 @@ mod sight;
 pub mod thumbs;
 mod touch;
 
-use super::app::{App, Effect, FileId, Message, Status, Views};
+use super::app::{App, Effect, Message, Status, Views};
 use super::link;
 use super::messages::ToWorker;
 use super::model::Model;
@@ -44,8 +46,6 @@ pub struct Page {
     /// The safetensors files of models by name: of the one at hand and of its student, as long as it is, for as many workers as may come. They lie in
     /// the browser's memory and not the program's.
     weights: Vec<(String, Uint8Array)>,
-    files: Vec<(FileId, File)>,
-    last_file: FileId,
     address_timer: Option<i32>,
 }
 
@@ -64,8 +64,6 @@ pub fn start() {
         status: dom::Last::default(),
         workers: Vec::new(),
         weights: Vec::new(),
-        files: Vec::new(),
-        last_file: 0,
         address_timer: None,
     }));
     controls::listen(&page);
@@ -75,8 +73,10 @@ pub fn start() {
     drop::listen(&page);
     lens::listen(&page);
     rooms::listen(&page);
+    pad::listen(&page);
     touch::guard_sliders();
     sight::follow();
+    dispatch(&page, Message::Kept(keep::read()));
     let (hash, memory) = address();
     dispatch(&page, Message::Begin(hash, memory));
     spawn_local(async move {
@@ -195,25 +195,9 @@ fn place() -> String {
 
 /// Takes a file of the visitor's for x_0.
 async fn open_own(page: Shared, file: File) {
-    let id = {
-        let mut page = page.borrow_mut();
-        page.last_file += 1;
-        page.last_file
-    };
-    page.borrow_mut().files.push((id, file));
     let shape = page.borrow().app.common.shape;
-    open(page, id, shape).await;
-}
-
-async fn open(page: Shared, id: FileId, shape: crate::tensor::Shape) {
-    let file = page.borrow().files.iter().find(|(other, _)| *other == id).map(|(_, file)| file.clone());
-    let Some(file) = file else { return };
     let opened = picture::open(&file, shape).await;
-    dispatch(&page, Message::Own(id, file.name(), shape, opened));
-    // Of those that are opened the last is kept, and those that are still being opened.
-    let mut page = page.borrow_mut();
-    let own = page.app.noise.own;
-    page.files.retain(|(other, _)| own == Some(*other) || *other > id);
+    dispatch(&page, Message::Own(file.name(), opened));
 }
 
 /// Does what only the browser can do.
@@ -224,7 +208,11 @@ fn perform(page: &Shared, effect: Effect) {
         Effect::Fetch(entry) => spawn_local(load_model::fetch(page.clone(), entry)),
         Effect::FetchStudent(entry) => spawn_local(load_model::fetch_student(page.clone(), entry)),
         Effect::FetchStudentWeights(entry) => spawn_local(load_model::fetch_student_weights(page.clone(), entry)),
-        Effect::OpenOwn(id, shape) => spawn_local(open(page.clone(), id, shape)),
+        Effect::Keep(text) => {
+            if !keep::write(text.as_deref()) {
+                dispatch(page, Message::NotKept);
+            }
+        }
         Effect::WriteAddress { now: true } => page.borrow_mut().write_address(),
         Effect::WriteAddress { now: false } => {
             if page.borrow().address_timer.is_some() {

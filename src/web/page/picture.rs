@@ -6,6 +6,7 @@ use crate::data::whole::{self, Flaw};
 use crate::tensor::Shape;
 use crate::web::model::Samples;
 use crate::web::models::Entry;
+use crate::web::noise::own::{LARGEST as KEPT, Picture};
 use js_sys::Uint8Array;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, HtmlCanvasElement, HtmlImageElement, Url};
@@ -45,11 +46,12 @@ pub async fn samples(entry: &Entry) -> Result<Samples, String> {
     Ok(Samples::new(bytes, Shape::new(1, side, side, 3), entry.pictures.clone()))
 }
 
-/// The middle of a picture file as x_0, `[1, H, W, C]` in [−1, 1], as training makes it of the same file (see [`fit`]).
+/// The part of a picture file that a model of this shape wants: its middle, and no more pixels than are kept. What training makes of
+/// such pixels is x_0 (see [`fit`]).
 ///
 /// # Errors
 /// One sentence, if the file is cut off or damaged, or the browser cannot read it as a picture.
-pub async fn open(file: &File, shape: Shape) -> Result<Vec<f32>, String> {
+pub async fn open(file: &File, shape: Shape) -> Result<Picture, String> {
     let name = file.name();
     let unreadable = || format!("“{name}” is not a picture that this browser can read");
     match whole::check(&bytes(file).await?) {
@@ -67,11 +69,13 @@ pub async fn open(file: &File, shape: Shape) -> Result<Vec<f32>, String> {
     if width == 0 || height == 0 {
         return Err(format!("“{name}” is a picture without a size"));
     }
-    let size = [shape.h(), shape.w()];
     // Only what is to be seen is decoded into our own memory.
-    let (rgba, found) = pixels_of(&image, fit::part([height, width], size)).ok_or_else(unreadable)?;
+    let part = fit::part([height, width], [shape.h(), shape.w()]);
+    let (rgba, found) = pixels_of(&image, part).ok_or_else(unreadable)?;
     let picture = Pixels::new(&rgba, found, 4).ok_or_else(unreadable)?;
-    Ok(fit::x_0_of_part(&picture, size, shape.c()))
+    let longer = found[0].max(found[1]).max(KEPT);
+    let size = found.map(|side| (side * KEPT / longer).max(1));
+    Ok(Picture { size, rgb: fit::fit_part(&picture, size, 3) })
 }
 
 /// What is in a file.
