@@ -28,9 +28,27 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     rest.split_once('"').map(|(value, _)| value)
 }
 
-/// (value, text) of every option of a select.
+/// (value, name) of every radio in the group that begins here; the one that is checked comes first.
+fn radios(rest: &str) -> Vec<(String, String)> {
+    let (inside, _) = rest.split_once("</fieldset>").expect("a group ends");
+    let mut radios: Vec<(bool, String, String)> = Vec::new();
+    for part in inside.split("<input ").skip(1) {
+        let (element, _) = part.split_once('>').expect("a radio ends");
+        let of = |name| attribute(part, name).map(str::to_owned);
+        radios.push((!element.ends_with(" checked"), of("value").expect("a value"), of("name").expect("a name")));
+    }
+    assert_eq!(radios.iter().filter(|radio| !radio.0).count(), 1, "one is checked");
+    assert!(radios.iter().all(|radio| radio.2 == radios[0].2), "they exclude each other");
+    radios.sort_by_key(|radio| radio.0);
+    radios.into_iter().map(|(_, value, name)| (value, name)).collect()
+}
+
+/// (value, text) of every option of a select, or (value, name) of a group of radios.
 fn options(html: &str, id: &str) -> Vec<(String, String)> {
-    let (_, rest) = tag(html, id);
+    let (element, rest) = tag(html, id);
+    if element.starts_with("<fieldset") {
+        return radios(rest);
+    }
     let (inside, _) = rest.split_once("</select>").expect("a select ends");
     let option = |part: &str| {
         let (value, rest) = part.split_once("\">").expect("a value");
@@ -43,7 +61,11 @@ fn options(html: &str, id: &str) -> Vec<(String, String)> {
 fn problems(html: &str, control: &Control) -> Vec<String> {
     let id = control.id.expect("a control with an element");
     let (element, _) = tag(html, id);
-    let default = control.text(&Settings::default());
+    let default = match control.text(&Settings::default()) {
+        // T is the model's.
+        text if id == "timesteps" && text.is_empty() => TIMESTEPS.to_string(),
+        text => text,
+    };
     let mut wrong = Vec::new();
     let mut same = |what: &str, found: Option<&str>, expected: &str| {
         if found != Some(expected) {
@@ -59,6 +81,7 @@ fn problems(html: &str, control: &Control) -> Vec<String> {
         Kind::Whole(_) | Kind::Switch if element.starts_with("<fieldset") => {}
         Kind::Whole(range) => number(range.start().to_string(), range.end().to_string()),
         Kind::Timesteps(least) => number(least.to_string(), TIMESTEPS.to_string()),
+        Kind::Time => number("0".to_owned(), TIMESTEPS.to_string()),
         Kind::Real(range) => number(range.start().to_string(), range.end().to_string()),
         Kind::Switch => same("type", attribute(element, "type"), "checkbox"),
         // A browser chooses the first one that is not marked otherwise.
@@ -68,7 +91,7 @@ fn problems(html: &str, control: &Control) -> Vec<String> {
         }
     }
     let step = match control.kind {
-        Kind::Whole(_) | Kind::Timesteps(_) => Some("1"),
+        Kind::Whole(_) | Kind::Timesteps(_) | Kind::Time => Some("1"),
         _ => None,
     };
     if let Some(step) = step.filter(|_| element.starts_with("<input")) {
@@ -109,20 +132,22 @@ fn every_choice_can_be_read_and_every_sampler_chosen() {
 #[test]
 fn every_element_that_sets_something_is_in_the_table() {
     // What only changes the view, opens a file, or is taken in hand.
-    let others = ["upload", "step", "lens-x", "lens-y", "tool", "brush", "eraser"];
+    let others = ["upload", "step", "lens-x", "lens-y", "brush", "eraser"];
     let html = html();
     let mut found = 0;
     for kind in ["<input ", "<select "] {
-        for part in html.split(kind).skip(1) {
-            let tag = format!("{kind}{}", part.split('>').next().unwrap_or_default());
-            // A radio is one of those in the fieldset that has their name for its id.
-            let id = attribute(&tag, "id").or_else(|| attribute(&tag, "name")).map(str::to_owned);
+        // A radio belongs to a group, which is in the table.
+        for part in html.split(kind).skip(1).filter(|part| !part.starts_with("type=\"radio\"")) {
+            let id =
+                attribute(&format!("{kind}{}", part.split('>').next().unwrap_or_default()), "id").map(str::to_owned);
             let id = id.unwrap_or_else(|| panic!("a control without an id: {}", &part[..40]));
             assert!(of(&id).is_some() || others.contains(&id.as_str()), "{id} is in no row");
             found += 1;
         }
     }
     assert!(found > 10, "{found} elements");
+    let groups: Vec<&str> = html.split("<fieldset").skip(1).filter_map(|part| attribute(part, "id")).collect();
+    assert!(groups.len() > 3 && groups.iter().all(|id| of(id).is_some() || ["picks", "colours"].contains(id)), "{groups:?}");
 }
 
 #[test]
@@ -133,6 +158,7 @@ fn a_page_that_differs_from_the_table_is_found_out() {
         ("max=\"5\" step=\"0.1\" value=\"1\"", "max=\"5\" step=\"0.1\" value=\"2\"", "guidance"),
         ("id=\"steps\" min=\"1\"", "id=\"steps\" min=\"0\"", "steps"),
         ("<option value=\"auto\">auto</option>", "", "engine"),
+        ("value=\"own\" checked", "value=\"mine\" checked", "schedule"),
     ] {
         assert!(html.contains(from), "{from}");
         let control = of(id).expect("a control");

@@ -8,6 +8,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, Rgb
 use jpeg::Scans;
 use noisette::data::fit::{self, Pixels};
 use noisette::data::{ImageFolder, Split, fill_x0};
+use noisette::diffusion::forward::from_pixel;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -328,11 +329,8 @@ fn a_visitors_picture_is_the_x_0_that_training_makes_of_it() {
             let image = picture.crop_imm(part.left as u32, part.top as u32, part.width as u32, part.height as u32);
             let image = image.to_rgba8();
             let pixels = Pixels::new(&image, [part.height, part.width], 4).expect("a picture");
-            assert_eq!(
-                fit::x_0_of_part(&pixels, size, channels),
-                trained,
-                "the part of picture {i} as {size:?}×{channels}"
-            );
+            let part: Vec<f32> = fit::fit_part(&pixels, size, channels).into_iter().map(from_pixel).collect();
+            assert_eq!(part, trained, "the part of picture {i} as {size:?}×{channels}");
         }
     }
 }

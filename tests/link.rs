@@ -9,6 +9,8 @@ use noisette::web::draw::text::Drawn;
 use noisette::web::draw::{Drawing, Ink, Stroke};
 use noisette::web::link::{parse, write};
 use noisette::web::models::Which;
+use noisette::web::noise::hand::Hand;
+use noisette::web::noise::schedule::{Curve, Forward, Plan, Road};
 use noisette::web::settings::{Chosen, Class, Limits, Sampling, Settings, TimedNet};
 
 const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10, fast: true };
@@ -34,6 +36,13 @@ fn every_state_survives_its_link() {
             invert: i % 5 == 0,
             t: rng.below(1001),
             noise: u64::from(rng.u32()),
+            forward: Forward {
+                plan: Plan::ALL[rng.below(Plan::ALL.len())],
+                timesteps: None,
+                hand: Hand::default().moved(rng.below(4), rng.below(100)),
+                curve: Curve::ALL[rng.below(2)],
+                road: Road::ALL[rng.below(2)],
+            },
             class: [Class::Each, Class::None, Class::One(rng.below(10))][rng.below(3)],
             sampling: Sampling {
                 sampler: SamplerKind::ALL[i % SamplerKind::ALL.len()],
@@ -56,6 +65,13 @@ fn every_state_survives_its_link() {
         assert_eq!(fitted, state);
     }
     assert_eq!(parse(""), (Settings::default(), Vec::new()));
+    assert!(!write(&Settings::default()).contains("schedule"), "what is the model's own needs no word");
+    let (mut state, _) = parse("#t=30&schedule=hand&hand=80,70,20,1&T=50&curve=snr&forward=steps");
+    let forward = state.forward;
+    assert_eq!((forward.plan, forward.hand.text().as_str(), forward.timesteps), (Plan::Hand, "80,70,20,1", Some(50)));
+    assert!(state.fit(LIMITS).is_empty());
+    assert!(write(&state).contains("&t=30&noise=1&schedule=hand&T=50&hand=80,70,20,1&curve=snr&forward=steps&"));
+    assert_eq!(parse(&write(&state)).0.forward, forward);
     assert_eq!(parse("#sampler=dpmsolver%2B%2B").0.sampling.sampler, SamplerKind::DpmSolverPp2M);
 }
 
@@ -78,6 +94,14 @@ fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
         ("#spacing=wide", "spacing is leading, trailing or linspace, not “wide”"),
         ("#as=me", "as is diffusers or paper, not “me”"),
         ("#engine=tpu", "engine is auto, gpu or cpu, not “tpu”"),
+        ("#schedule=steep", "schedule is own, linear, scaled, cosine or hand, not “steep”"),
+        ("#schedule=", "schedule is own, linear,"),
+        ("#hand=1,2,3,4", "the link's hand is four whole numbers from 99 down to 1, not “1,2,3,4”"),
+        ("#hand=90,65,35", "four whole numbers"),
+        ("#T=24", "T must be 25 to 1000, not “24”"),
+        ("#T=1001", "T must be 25 to 1000"),
+        ("#curve=beta", "curve is bar or snr, not “beta”"),
+        ("#forward=slow", "forward is once or steps, not “slow”"),
         ("#theme=dark", "a setting “theme” that this page does not know"),
         ("#t", "t must be a whole number"),
         ("#t=%ff", "not readable text"),
@@ -99,6 +123,10 @@ fn what_the_model_does_not_allow_is_moved_and_said() {
     let moved = state.fit(LIMITS);
     assert_eq!(moved.len(), 3, "{moved:?}");
     assert_eq!((state.t, state.sampling.steps, state.class), (1000, 1000, Class::Each));
+    let (mut state, _) = parse("#t=400&T=100&schedule=cosine");
+    assert_eq!((state.fit(LIMITS), state.t), (vec!["t is at most 100 with this T, not 400".to_owned()], 100));
+    let (mut state, _) = parse("#t=400&T=1000");
+    assert_eq!((state.fit(LIMITS), state.forward.timesteps), (vec![], None), "it is the model's own");
     let mut state = Settings { class: Class::None, ..Settings::default() };
     assert_eq!(state.fit(Limits { none: false, ..LIMITS }).len(), 1);
     assert_eq!((state.class, state.sampling.guidance), (Class::Each, 1.0), "nothing to guide away from");

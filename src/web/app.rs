@@ -45,6 +45,17 @@ pub enum Message {
     Pause,
     /// Step was pressed; a number by chance, or why there is none.
     Step(Result<u32, String>),
+    /// Play was pressed that moves t, or Pause; in jumps where movement is not wanted.
+    PlayNoise {
+        /// In jumps.
+        calm: bool,
+    },
+    /// The slider of t is taken hold of, or nobody looks any more: t moves no further by itself.
+    Hold,
+    /// A handle of the curve drawn by hand was moved to so many hundredths.
+    Handle(usize, usize),
+    /// The browser is about to draw a frame.
+    Frame,
     /// Stop was pressed.
     Stop,
     /// This is to be saved; the page's address, without what follows `#`.
@@ -167,6 +178,8 @@ pub enum Effect {
     Copy(String),
     /// Hand a file to the visitor.
     Save(File),
+    /// Say when the browser is about to draw its next frame.
+    Frame,
     /// Give an element the focus.
     Focus(&'static str),
     /// Go to a section.
@@ -320,6 +333,7 @@ impl Common {
         let read = control.read(text, limits.timesteps, &mut settings).and_then(|()| {
             let how = std::mem::replace(&mut settings.sampling, self.settings.sampling);
             settings.choose(how, &self.suggested());
+            settings.keep_share(&self.settings, limits.timesteps);
             let moved = settings.fit(limits);
             if moved.is_empty() { Ok(()) } else { Err(moved.join("; ")) }
         });

@@ -3,6 +3,8 @@
 
 use super::draw::text::{Drawn, LONGEST};
 use super::models::Which;
+use super::noise::hand::Hand;
+use super::noise::schedule::{Curve, Plan, Road, TIMESTEPS};
 use super::settings::{Class, Settings, TimedNet};
 use crate::diffusion::{Convention, SamplerKind, Schedule, Spacing};
 use crate::engine::Choice;
@@ -25,6 +27,8 @@ pub struct Control {
     pub name: &'static str,
     /// What it may be.
     pub kind: Kind,
+    /// A link names it only where it is not as the page begins.
+    pub brief: bool,
     /// Where its value stands.
     field: fn(&mut Settings) -> &mut dyn Value,
 }
@@ -35,6 +39,8 @@ pub enum Kind {
     Whole(RangeInclusive<u64>),
     /// A whole number from this one to the model's T.
     Timesteps(u64),
+    /// A whole number from 0 to the T of the schedule that is shown.
+    Time,
     /// Any number.
     Real(RangeInclusive<f64>),
     /// One of several words, as a sentence lists them.
@@ -51,8 +57,24 @@ pub const CONTROLS: &[Control] = &[
     Control { id: Some("thumbs"), ..whole("picture", "Picture", 0..=9, |s| &mut s.picture) },
     Control { id: None, ..choice("draw", "", || format!("a drawing in at most {LONGEST} letters"), |s| &mut s.draw) },
     Control { kind: Kind::Switch, ..whole("invert", "Invert", 0..=0, |s| &mut s.invert) },
-    Control { kind: Kind::Timesteps(0), ..whole("t", "t", 0..=0, |s| &mut s.t) },
+    Control { kind: Kind::Time, ..whole("t", "t", 0..=0, |s| &mut s.t) },
     Control { id: Some("noise-seed"), ..whole("noise", "Noise seed", SEEDS, |s| &mut s.noise) },
+    Control {
+        brief: true,
+        ..choice("schedule", "Schedule", || one_of(Plan::ALL, Plan::name), |s| &mut s.forward.plan)
+    },
+    Control { id: Some("timesteps"), ..whole("T", "T", TIMESTEPS, |s| &mut s.forward.timesteps) },
+    Control {
+        id: None,
+        brief: true,
+        ..choice("hand", "", || "four whole numbers from 99 down to 1".to_owned(), |s| &mut s.forward.hand)
+    },
+    Control { brief: true, ..choice("curve", "Curve", || one_of(Curve::ALL, Curve::name), |s| &mut s.forward.curve) },
+    Control {
+        id: Some("road"),
+        brief: true,
+        ..choice("forward", "Forward process", || one_of(Road::ALL, Road::name), |s| &mut s.forward.road)
+    },
     choice("class", "Class", || "each, none or a number".to_owned(), |s| &mut s.class),
     choice("sampler", "Sampler", || one_of(SamplerKind::ALL, SamplerKind::name), |s| &mut s.sampling.sampler),
     Control { kind: Kind::Timesteps(1), ..whole("steps", "Steps", 0..=0, |s| &mut s.sampling.steps) },
@@ -81,7 +103,7 @@ const fn whole(
     range: RangeInclusive<u64>,
     field: fn(&mut Settings) -> &mut dyn Value,
 ) -> Control {
-    Control { id: Some(key), key: Some(key), name, kind: Kind::Whole(range), field }
+    Control { id: Some(key), key: Some(key), name, kind: Kind::Whole(range), brief: false, field }
 }
 
 const fn choice(
@@ -90,7 +112,7 @@ const fn choice(
     words: fn() -> String,
     field: fn(&mut Settings) -> &mut dyn Value,
 ) -> Control {
-    Control { id: Some(key), key: Some(key), name, kind: Kind::Choice(words), field }
+    Control { id: Some(key), key: Some(key), name, kind: Kind::Choice(words), brief: false, field }
 }
 
 /// The control whose element has this id.
@@ -114,8 +136,11 @@ impl Control {
     /// # Errors
     /// One sentence, if the setting cannot mean that; it keeps its value.
     pub fn read(&self, text: &str, timesteps: usize, settings: &mut Settings) -> Result<(), String> {
-        self.set(text, timesteps, settings).map_err(|()| match &self.kind {
+        let last = settings.last(timesteps);
+        let most = if matches!(self.kind, Kind::Time) { last } else { timesteps };
+        self.set(text, most, settings).map_err(|()| match &self.kind {
             Kind::Whole(range) => must_be(self.name, range, text),
+            Kind::Time => must_be(self.name, &(0..=last as u64), text),
             Kind::Timesteps(least) => must_be(self.name, &(*least..=timesteps as u64), text),
             Kind::Real(range) => must_be(self.name, range, text),
             Kind::Choice(words) => format!("{} is {}, not {}", self.name, words(), shorten(text)),
@@ -131,9 +156,8 @@ impl Control {
         let key = self.key.unwrap_or_default();
         self.set(text, Schedule::MAX_TIMESTEPS, settings).map_err(|()| match &self.kind {
             Kind::Whole(range) => must_be(key, range, text),
-            Kind::Timesteps(least) => {
-                format!("{key} must be a whole number of at least {least}, not {}", shorten(text))
-            }
+            Kind::Time => at_least(key, 0, text),
+            Kind::Timesteps(least) => at_least(key, *least, text),
             Kind::Real(range) => must_be(key, range, text),
             Kind::Choice(words) => format!("the link's {key} is {}, not {}", words(), shorten(text)),
             Kind::Switch => format!("the link's {key} is true or false, not {}", shorten(text)),
@@ -145,6 +169,7 @@ impl Control {
         let within = |range: &RangeInclusive<u64>| text.parse().is_ok_and(|number: u64| range.contains(&number));
         let fits = match &self.kind {
             Kind::Whole(range) => within(range),
+            Kind::Time => within(&(0..=timesteps as u64)),
             Kind::Timesteps(least) => within(&(*least..=timesteps as u64)),
             Kind::Real(range) => text.parse().is_ok_and(|number: f64| range.contains(&number)),
             Kind::Choice(_) | Kind::Switch => true,
@@ -191,7 +216,7 @@ macro_rules! named {
         }
     )+};
 }
-named!(SamplerKind, Spacing, Convention);
+named!(SamplerKind, Spacing, Convention, Plan, Curve, Road);
 
 impl Value for Choice {
     fn text(&self) -> String {
@@ -261,6 +286,16 @@ impl Value for Class {
     }
 }
 
+impl Value for Hand {
+    fn text(&self) -> String {
+        (*self).text()
+    }
+
+    fn set(&mut self, text: &str) -> bool {
+        put(self, Self::from_text(text))
+    }
+}
+
 impl Value for TimedNet {
     fn text(&self) -> String {
         if *self == Self::Ddpm { "ddpm" } else { "model" }.to_owned()
@@ -280,6 +315,10 @@ impl Value for TimedNet {
 
 fn must_be<T: std::fmt::Display>(name: &str, range: &RangeInclusive<T>, text: &str) -> String {
     format!("{name} must be {} to {}, not {}", range.start(), range.end(), shorten(text))
+}
+
+fn at_least(key: &str, least: u64, text: &str) -> String {
+    format!("{key} must be a whole number of at least {least}, not {}", shorten(text))
 }
 
 /// Names as a sentence lists them.

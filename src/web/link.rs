@@ -99,11 +99,13 @@ pub fn write_take(settings: &Settings) -> String {
 
 /// The link's part from `#` on.
 pub fn write(settings: &Settings) -> String {
+    let begins = Settings::default();
     let pairs = CONTROLS.iter().filter_map(|control| {
         let value = control.text(settings);
         // A switch that is off goes without saying.
-        let said = !value.is_empty() && !(matches!(control.kind, Kind::Switch) && value == "false");
-        control.key.filter(|_| said).map(|key| format!("{key}={value}"))
+        let off = matches!(control.kind, Kind::Switch) && value == "false";
+        let needless = value.is_empty() || off || control.brief && value == control.text(&begins);
+        control.key.filter(|_| !needless).map(|key| format!("{key}={value}"))
     });
     format!("#{}", pairs.collect::<Vec<_>>().join("&"))
 }

@@ -7,6 +7,7 @@ use crate::engine::Choice;
 use crate::web::controls::GUIDANCE;
 use crate::web::draw::text::Drawn;
 use crate::web::models::Which;
+use crate::web::noise::schedule::Forward;
 use std::fmt::Display;
 
 /// What to generate.
@@ -164,9 +165,12 @@ pub struct Settings {
     /// x_0 is the picture inverted: −x.
     pub invert: bool,
     /// The paper's t, 0…T.
+    /// The paper's t, 0…T of the schedule chosen in `forward`.
     pub t: usize,
     /// Seed of ε.
     pub noise: u64,
+    /// How noise is added.
+    pub forward: Forward,
     /// What to generate.
     pub class: Class,
     /// How.
@@ -194,6 +198,7 @@ impl Default for Settings {
             invert: false,
             t: 400,
             noise: 1,
+            forward: Forward::default(),
             class: Class::Each,
             sampling: Sampling::USUAL,
             chosen: Chosen::default(),
@@ -207,6 +212,19 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// T of the schedule that t belongs to, where that of the model is this.
+    pub fn last(&self, of_model: usize) -> usize {
+        self.forward.timesteps.unwrap_or(of_model)
+    }
+
+    /// Where T is another one than before, t keeps its share of it.
+    pub fn keep_share(&mut self, before: &Self, of_model: usize) {
+        let [now, then] = [&*self, before].map(|settings| settings.last(of_model));
+        if now != then {
+            self.t = (self.t * now + then / 2) / then;
+        }
+    }
+
     /// Takes what nobody has chosen from a suggestion.
     pub fn follow(&mut self, suggested: &Sampling) {
         let (how, chosen) = (&mut self.sampling, self.chosen);
@@ -260,10 +278,16 @@ impl Settings {
     /// Moves what the model does not allow to the nearest it does; one sentence per value moved.
     pub fn fit(&mut self, limits: Limits) -> Vec<String> {
         let mut moved = Vec::new();
-        for (name, value) in [("t", &mut self.t), ("steps", &mut self.sampling.steps)] {
-            if *value > limits.timesteps {
-                moved.push(format!("{name} is at most {} with this model, not {value}", limits.timesteps));
-                *value = limits.timesteps;
+        let most = limits.timesteps;
+        // What is the model's own needs no choice.
+        self.forward.timesteps = self.forward.timesteps.filter(|&timesteps| timesteps != most);
+        let (last, what) = self.forward.timesteps.map_or((most, "model"), |timesteps| (timesteps, "T"));
+        for (name, value, most, what) in
+            [("t", &mut self.t, last, what), ("steps", &mut self.sampling.steps, most, "model")]
+        {
+            if *value > most {
+                moved.push(format!("{name} is at most {most} with this {what}, not {value}"));
+                *value = most;
             }
         }
         if let Some(picture) = self.picture.filter(|&picture| picture >= limits.pictures) {

@@ -12,6 +12,7 @@ use noisette::web::machine::Badge;
 use noisette::web::measure::Measured;
 use noisette::web::messages::FromWorker;
 use noisette::web::noise::own::Picture;
+use noisette::web::noise::schedule::Road;
 use noisette::web::pool::workers::WorkerId;
 use noisette::web::save::What;
 use noisette::web::settings::Class;
@@ -21,7 +22,8 @@ fn is_sound(browser: &Browser) {
     let (app, cx) = (&browser.app, &browser.app.common);
     let (settings, limits) = (&cx.settings, cx.limits());
     // Until the model is known a link may say anything.
-    let known = cx.model.is_none() || (settings.t <= limits.timesteps && settings.sampling.steps <= limits.timesteps);
+    let known = cx.model.is_none()
+        || (settings.t <= settings.last(limits.timesteps) && settings.sampling.steps <= limits.timesteps);
     assert!(known && settings.sampling.steps > 0, "t = {}, {} steps", settings.t, settings.sampling.steps);
     assert!((1..=16).contains(&settings.count) && (0.0..=5.0).contains(&settings.sampling.guidance));
     assert!(cx.model.is_none() || !matches!(settings.class, Class::One(class) if class >= limits.classes));
@@ -34,6 +36,11 @@ fn is_sound(browser: &Browser) {
         assert_eq!((cx.shape, settings.model.name.as_str()), (model.shape(), model.entry.name.as_str()));
         assert!(app.generate.algorithm.len() == 6 && app.generate.grid.is_some() && app.noise.shown.is_some());
         assert_eq!([app.noise.x_0.len(), app.noise.x_t.len()], [cx.shape.len(); 2]);
+        assert_eq!((app.noise.x_t.len(), app.noise.epsilon.len()), (cx.shape.len(), cx.shape.len()));
+        let schedule = app.noise.schedule.as_ref().expect("one");
+        assert_eq!(schedule.timesteps(), settings.last(limits.timesteps));
+        assert_eq!(app.noise.chain.is_some(), settings.forward.road == Road::Steps);
+        assert_eq!(app.noise.timestep.is_none(), settings.t == 0);
     }
     assert!(settings.picture.is_some() || app.noise.own.own.is_some(), "x_0 is something");
     assert!(settings.picture.is_none() || settings.draw.text().is_empty(), "a link of a sample holds no drawing");
@@ -78,7 +85,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         known[rng.below(known.len())].unwrap_or(3)
     };
     let message = |rng: &mut Rng| pick(rng, &["lost", "no adapter", "worker.js could not be loaded"]);
-    match rng.below(48) {
+    match rng.below(51) {
         0 => {
             let hash = pick(
                 rng,
@@ -98,6 +105,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                     "#model=fashion&run=1",
                     "#draw=AQEBZGQIAA",
                     "#model=emoji&draw=AQEBZGQIAA&invert=true",
+                    "#T=30&schedule=linear&t=20&forward=steps",
                 ],
             );
             Message::Address(hash, [None, Some(rng.below(128) as u32)][rng.below(2)])
@@ -109,7 +117,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                 rng,
                 &[
                     "0", "1", "3", "15", "", "-1", "1e9", "NaN", "none", "each", "ddpm", "ipndm", "gpu", "auto", "cpu",
-                    "true", "false", "model",
+                    "true", "false", "model", "hand", "cosine", "steps", "once", "25",
                 ],
             );
             Message::Control(id, text)
@@ -152,6 +160,9 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
         36 => Message::ChooseOwn,
         37 => Message::Forget,
         38 => [Message::NotKept, Message::Kept(None)][rng.below(2)].clone(),
+        48 => Message::PlayNoise { calm: rng.below(2) == 0 },
+        49 => [Message::Frame, Message::Hold][rng.below(2)].clone(),
+        50 => Message::Handle(rng.below(5), rng.below(120)),
         31 => Message::Copy("https://example.org/".to_owned()),
         12 => Message::Scrub(rng.below(40)),
         13 => Message::FilmOf(

@@ -180,7 +180,7 @@ fn the_link_of_such_a_run_begins_it_again() {
         link.expect("a link")
     };
     let mut browser = Browser::ready(1, Kind::Cpu);
-    for (id, text) in [("t", "250"), ("noise", "7"), ("thumbs", "5"), ("sampler", "ddim"), ("steps", "5")] {
+    for (id, text) in [("t", "250"), ("noise-seed", "7"), ("thumbs", "5"), ("sampler", "ddim"), ("steps", "5")] {
         browser.control(id, text);
     }
     let begun = take(&mut browser);

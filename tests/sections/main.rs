@@ -12,6 +12,7 @@ mod models;
 mod pauses;
 mod runs;
 mod saves;
+mod schedules;
 mod settings;
 mod students;
 

@@ -89,7 +89,7 @@ fn the_curve_fills_in_and_is_whole_in_the_end() {
 
 #[test]
 fn what_is_measured_ends_with_the_picture_the_noise_and_the_model_or_by_hand() {
-    for (id, text) in [("noise", "9"), ("thumbs", "8")] {
+    for (id, text) in [("noise-seed", "9"), ("thumbs", "8")] {
         let mut browser = Browser::ready(1, Kind::Cpu);
         let (worker, ticket, timesteps) = measure(&mut browser);
         loss(&mut browser, worker, ticket, timesteps[0], 0.5);
@@ -186,7 +186,7 @@ fn bits_are_counted_and_said_with_their_error() {
     news(&mut browser, worker, ticket, News::Measured(Measured::Looked(7)));
     assert_eq!(browser.app.noise.bits.words(false), "7 of 40 evaluations");
     // Another noise makes no difference to the picture.
-    browser.control("noise", "3");
+    browser.control("noise-seed", "3");
     assert_eq!(browser.app.noise.bits.words(true), "7 of 40 evaluations, when the run has ended");
     let of = |mean, error| Estimate { mean, error: Some(error) };
     let bound = Bound {

@@ -19,6 +19,11 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
         ("invert", "true"),
         ("t", "123"),
         ("noise-seed", "99"),
+        ("schedule", "linear"),
+        ("schedule", "hand"),
+        ("timesteps", "50"),
+        ("curve", "snr"),
+        ("road", "steps"),
         ("class", "4"),
         ("class", "none"),
         ("sampler", "iPNDM"),
@@ -44,7 +49,7 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
         assert!(browser.effects().contains(&Effect::WriteAddress { now: false }), "{id}");
     }
     let ids: Vec<_> = CONTROLS.iter().filter_map(|control| control.id).collect();
-    assert_eq!(ids.len(), 16, "a control that this test does not know: {ids:?}");
+    assert_eq!(ids.len(), 20, "a control that this test does not know: {ids:?}");
     // And what the link of it says is the same again.
     let hash = noisette::web::link::write(browser.settings());
     let mut again = Browser::ready(1, Kind::Cpu);

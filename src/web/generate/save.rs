@@ -11,7 +11,8 @@ use crate::web::save::{File, What, gif, png};
 use serde_json::{Map, Value, json};
 
 /// Settings of links that say nothing of a run.
-const OTHERS: [&str; 6] = ["picture", "draw", "invert", "t", "noise", "engine"];
+const OTHERS: [&str; 11] =
+    ["picture", "draw", "invert", "t", "noise", "schedule", "T", "hand", "curve", "forward", "engine"];
 /// Pixels that a GIF has in all, about: of runs of many steps the pictures are smaller.
 const GIF_PIXELS: usize = 24_000_000;
 /// Hundredths of a second that a GIF takes, if its pictures can be shown so slowly or fast, and its last picture.

@@ -65,7 +65,7 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
 /// The picture or the noise may be another one: then this is not its curve.
 pub fn renew(state: &mut State, cx: &mut Common) {
     let [x_0, epsilon] = &state.curve.measured;
-    if *x_0 != state.x_0 || *epsilon != state.epsilon {
+    if *x_0 != state.x_0 || *epsilon != state.at_once {
         clear(&mut state.curve, cx);
     }
 }
@@ -77,7 +77,7 @@ fn clear(curve: &mut Curve, cx: &mut Common) {
 fn begin(state: &mut State, cx: &mut Common) {
     let Some(model) = cx.model.as_ref().filter(|_| cx.pool.opened()) else { return };
     let timesteps = spread(model.schedule.timesteps());
-    let measured = [state.x_0.clone(), state.epsilon.clone()];
+    let measured = [state.x_0.clone(), state.at_once.clone()];
     let tensors =
         ["x0", "epsilon"].into_iter().zip(&measured).map(|(name, values)| Tensor::new(name, cx.shape, values.clone()));
     let (of, tensors) = (timesteps.len(), tensors.collect());

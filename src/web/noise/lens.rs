@@ -1,6 +1,7 @@
 //! The equation for the one pixel under the lens, in numbers. Of a pixel of several channels the first is looked at.
 
 use super::state::State;
+use crate::diffusion::forward::closed_form_paper;
 use crate::web::app::Common;
 
 /// The numbers of one pixel.
@@ -12,6 +13,8 @@ pub struct Pixel {
     pub weights: (f64, f64),
     /// ε̂ and x̂_0, where they are known.
     pub predicted: Option<[f64; 2]>,
+    /// √ᾱ and √(1 − ᾱ) of the network's timestep, which the guess is made with.
+    pub asked: (f64, f64),
 }
 
 /// Below this weight of the picture, dividing by it says nothing any more.
@@ -24,12 +27,15 @@ impl Pixel {
         let of = |values: &[f32]| values.get(at).map(|&value| f64::from(value));
         let [x_t, x_0, epsilon] = [&state.x_t, &state.x_0, &state.epsilon].map(|values| of(values));
         let predicted = state.predicted.as_ref().and_then(|[epsilon, x_0]| Some([of(epsilon)?, of(x_0)?]));
-        Some(Self { values: [x_t?, x_0?, epsilon?], weights: state.shown.as_ref()?.weights, predicted })
+        let weights = state.shown.as_ref()?.weights;
+        let asked = cx.model.as_ref().zip(state.timestep);
+        let asked = asked.map_or(weights, |(model, timestep)| closed_form_paper(&model.schedule, timestep + 1));
+        Some(Self { values: [x_t?, x_0?, epsilon?], weights, predicted, asked })
     }
 
     /// How x̂_0 comes of x_t and ε̂, with its numbers.
     pub fn guess(&self) -> String {
-        let ((signal, sigma), Some([epsilon, x_0])) = (self.weights, self.predicted) else { return "–".to_owned() };
+        let ((signal, sigma), Some([epsilon, x_0])) = (self.asked, self.predicted) else { return "–".to_owned() };
         if signal < FAINT {
             return format!("{}: a guess, there is no picture left to find", number(x_0));
         }
@@ -56,10 +62,15 @@ mod tests {
 
     #[test]
     fn a_guess_is_said_with_its_numbers_and_without_a_picture_it_is_one() {
-        let pixel = Pixel { values: [0.7, 1.0, -0.18], weights: (0.8, 0.6), predicted: Some([-0.25, 1.0625]) };
+        let pixel = Pixel {
+            values: [0.7, 1.0, -0.18],
+            weights: (0.8, 0.6),
+            predicted: Some([-0.25, 1.0625]),
+            asked: (0.8, 0.6),
+        };
         assert_eq!(pixel.guess(), "(0.70 − 0.6000 · (−0.25)) / 0.8000 = 1.06");
         assert_eq!(Pixel { predicted: None, ..pixel.clone() }.guess(), "–");
-        let last = Pixel { weights: (1e-4, 1.0), ..pixel };
+        let last = Pixel { asked: (1e-4, 1.0), ..pixel };
         assert!(last.guess().starts_with("1.06: a guess"));
         assert_eq!([number(-0.001), number(-2.5), factor(0.5)], ["0.00", "−2.50", "0.50"]);
     }

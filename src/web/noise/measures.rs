@@ -35,19 +35,21 @@ impl View {
             dom::set_text("curve-status", &curve);
             dom::set_math(&dom::by_id("bits-status"), &bits);
         }
-        let remark = if cx.settings.t == 0 { "" } else { curve::remark(weights) };
+        // Where the schedule is not the network's, the curve is at the t that the network is asked at.
+        let t = state.timestep.map_or(0, |timestep| timestep + 1);
+        let remark = if t == 0 { "" } else { curve::remark(weights) };
         if self.remark.differs(remark) {
             dom::set_math(&dom::by_id("loss-remark"), remark);
         }
         let last = model.schedule.timesteps();
-        if self.marked.differs(1000 * cx.settings.t / last) {
+        if self.marked.differs(1000 * t / last) {
             let mark: Element = dom::by_id("curve-t");
-            let at = (1000 * cx.settings.t / last).to_string();
+            let at = (1000 * t / last).to_string();
             dom::set_attribute(&mark, "x1", &at);
             dom::set_attribute(&mark, "x2", &at);
         }
         if self.curve.differs((state.curve.losses.clone(), model.entry.name.clone())) {
-            dom::set_shown("curve", !state.curve.losses.is_empty());
+            dom::set_shown("loss-curve", !state.curve.losses.is_empty());
             for (id, points) in ["curve-loss", "curve-x0"].into_iter().zip(state.curve.lines(&model.schedule)) {
                 dom::set_attribute(&dom::by_id(id), "points", &points);
             }

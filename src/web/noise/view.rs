@@ -1,30 +1,29 @@
 use super::lens::{self, Pixel};
 use super::own_view;
+use super::panels::Panels;
 use super::state::Loss;
 use crate::diffusion::Schedule;
-use crate::diffusion::forward::closed_form_paper;
 use crate::web::app::App;
 use crate::web::model::Samples;
 use crate::web::page::dom::{self, Last};
 use crate::web::page::{paint, thumbs};
 use std::rc::Rc;
-use web_sys::{Element, HtmlElement};
+use web_sys::HtmlElement;
 
 /// What the section has built.
 #[derive(Default)]
 pub struct View {
     /// The samples whose thumbnails stand there.
     samples: Option<Rc<Samples>>,
-    /// The model whose curve is drawn.
-    curve: Last<String>,
     problem: Last<String>,
     own: own_view::View,
     loss: Last<Option<Loss>>,
-    /// t, T, tiles of the film, and the weights at t.
-    numbers: Last<(usize, usize, usize, (f64, f64))>,
+    /// t, T and tiles of the film; √ᾱ_t, and the timestep asked at.
+    numbers: Last<([usize; 3], f64, Option<usize>)>,
     pixel: Last<Option<Pixel>>,
     lens: Last<([usize; 2], [usize; 2])>,
     measures: super::measures::View,
+    panels: Panels,
 }
 
 impl View {
@@ -34,6 +33,7 @@ impl View {
         if self.problem.differs(state.problem.clone()) {
             dom::set_text("upload-error", &state.problem);
         }
+        self.panels.show(app);
         let (Some(shown), Some(model)) = (&state.shown, &cx.model) else { return };
         let rebuilt = self.samples.as_ref().is_none_or(|samples| !Rc::ptr_eq(samples, &cx.samples));
         if rebuilt {
@@ -41,9 +41,6 @@ impl View {
             self.samples = Some(cx.samples.clone());
         }
         self.own.show(app, rebuilt);
-        if self.curve.differs(model.entry.name.clone()) {
-            draw_curve(&model.schedule);
-        }
         for (id, sheet) in [
             ("x0", &shown.x_0),
             ("epsilon", &shown.epsilon),
@@ -65,9 +62,10 @@ impl View {
             dom::set_text("loss", &text);
         }
         self.measures.show(app, model, shown.weights);
-        let (t, last) = (cx.settings.t, model.schedule.timesteps());
-        if self.numbers.differs((t, last, cx.tiles, shown.weights)) {
-            show_numbers(t, last, cx.tiles, shown.weights);
+        let Some(last) = state.schedule.as_ref().map(Schedule::timesteps) else { return };
+        let numbers = [cx.settings.t, last, cx.tiles];
+        if self.numbers.differs((numbers, shown.weights.0, state.timestep)) {
+            show_numbers(numbers, shown.weights, state.timestep);
         }
         let pixel = Pixel::of(state, cx);
         if self.pixel.differs(pixel.clone()) {
@@ -81,14 +79,13 @@ impl View {
 }
 
 /// t, and what follows from it.
-fn show_numbers(t: usize, last: usize, tiles: usize, (signal, sigma): (f64, f64)) {
-    for (id, value) in [("alpha-bar", signal * signal), ("signal", signal), ("sigma", sigma)] {
+fn show_numbers([t, last, tiles]: [usize; 3], (signal, sigma): (f64, f64), timestep: Option<usize>) {
+    for (id, value) in [("signal", signal), ("sigma", sigma)] {
         dom::set_text(id, &format!("{value:.4}"));
     }
-    let timestep = t.checked_sub(1).map_or("none".to_owned(), |timestep| timestep.to_string());
+    let timestep = timestep.map_or("none".to_owned(), |timestep| timestep.to_string());
     dom::set_text("x0-words", if t == 0 { "" } else { ", fainter" });
     dom::set_text("t-value", &t.to_string());
-    dom::set_text("timestep", &timestep);
     dom::set_text("xt-caption", &format!("t = {t}"));
     dom::set_text("t-max", &last.to_string());
     dom::set_text("t-all", &last.to_string());
@@ -100,10 +97,6 @@ fn show_numbers(t: usize, last: usize, tiles: usize, (signal, sigma): (f64, f64)
     let tile = (t * (tiles - 1) + last / 2) / last;
     dom::set_variable(&line, "--columns", &tiles.to_string());
     dom::set_variable(&line, "--tile", &tile.to_string());
-    let mark: Element = dom::by_id("share-t");
-    let at = format!("{:.1}", 1000.0 * t as f64 / last as f64);
-    dom::set_attribute(&mark, "x1", &at);
-    dom::set_attribute(&mark, "x2", &at);
 }
 
 /// The sum for the pixel under the lens.
@@ -138,15 +131,4 @@ fn show_lens(lens: [usize; 2], size: [usize; 2]) {
         dom::set_attribute(&input, "max", &(size - 1).to_string());
         dom::set_value(&input, &at.to_string());
     }
-}
-
-/// The curve of ᾱ over t.
-fn draw_curve(schedule: &Schedule) {
-    let last = schedule.timesteps();
-    let point = |i: usize| {
-        let (signal, _) = closed_form_paper(schedule, (i * last + 50) / 100);
-        format!("L{} {:.2}", 10 * i, 100.0 * (1.0 - signal * signal))
-    };
-    let points: String = (0..=100).map(point).collect();
-    dom::set_attribute(&dom::by_id("share"), "d", &format!("M0 100{points}L1000 100Z"));
 }

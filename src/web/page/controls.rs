@@ -32,7 +32,7 @@ fn read(id: &str) -> Option<String> {
     match element.dyn_ref::<HtmlInputElement>() {
         Some(input) if input.type_() == "checkbox" => Some(input.checked().to_string()),
         Some(input) => Some(input.value()),
-        None => dom::radios(&element).find(HtmlInputElement::checked).map(|radio| radio.value()),
+        None => dom::inputs(&element).into_iter().find(HtmlInputElement::checked).map(|radio| radio.value()),
     }
 }
 
@@ -78,12 +78,18 @@ impl View {
 fn show(cx: &Common, coming: Option<String>) {
     for control in CONTROLS {
         let Some(id) = control.id else { continue };
-        if matches!(control.kind, Kind::Timesteps(_)) {
-            dom::set_attribute(&dom::by_id(id), "max", &cx.limits().timesteps.to_string());
+        let most = match control.kind {
+            Kind::Timesteps(_) => Some(cx.limits().timesteps),
+            Kind::Time => Some(cx.settings.last(cx.limits().timesteps)),
+            _ => None,
+        };
+        if let Some(most) = most {
+            dom::set_attribute(&dom::by_id(id), "max", &most.to_string());
         }
         let text = control.text(&cx.settings);
         let text = match id {
             "model" => coming.clone().unwrap_or(text),
+            "timesteps" => cx.settings.last(cx.limits().timesteps).to_string(),
             "class" if cx.limits().classes == 0 => "each".to_owned(),
             _ => text,
         };

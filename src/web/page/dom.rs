@@ -30,6 +30,18 @@ pub fn select(id: &str) -> HtmlSelectElement {
     by_id(id)
 }
 
+/// The inputs in a group.
+pub fn inputs(group: &Element) -> Vec<HtmlInputElement> {
+    let inputs = group.get_elements_by_tag_name("input");
+    (0..inputs.length()).filter_map(|i| inputs.item(i)?.dyn_into().ok()).collect()
+}
+
+/// Whether the visitor has asked the system for less movement.
+pub fn wants_calm() -> bool {
+    let query = window().match_media("(prefers-reduced-motion: reduce)");
+    query.ok().flatten().is_some_and(|query| query.matches())
+}
+
 /// Replaces an element's text, if it is another.
 pub fn set_text(id: &str, text: &str) {
     let element: Element = by_id(id);
@@ -92,15 +104,9 @@ pub fn fill(slider: &HtmlInputElement) {
     }
 }
 
-/// The radios in a group.
-pub fn radios(group: &Element) -> impl Iterator<Item = HtmlInputElement> {
-    let inputs = group.get_elements_by_tag_name("input");
-    (0..inputs.length()).filter_map(move |i| inputs.item(i)?.dyn_into().ok())
-}
-
 /// Chooses the radio of that value in a group.
 pub fn check_radio(group: &Element, value: &str) {
-    radios(group).for_each(|radio| radio.set_checked(radio.value() == value));
+    inputs(group).iter().for_each(|radio| radio.set_checked(radio.value() == value));
 }
 
 /// Replaces the options of a select by these values and texts.

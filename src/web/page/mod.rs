@@ -138,6 +138,22 @@ fn listen(page: &Shared) {
     on("dice", "click", |page| dispatch(page, Message::Dice(chance())));
     on("pause", "click", |page| dispatch(page, Message::Pause));
     on("one-step", "click", |page| dispatch(page, Message::Step(chance())));
+    on("play", "click", |page| dispatch(page, Message::PlayNoise { calm: dom::wants_calm() }));
+    on("t", "pointerdown", |page| dispatch(page, Message::Hold));
+    let left = page.clone();
+    dom::on(&dom::document(), "visibilitychange", move |_| {
+        if dom::document().hidden() {
+            dispatch(&left, Message::Hold);
+        }
+    });
+    let drawn = page.clone();
+    dom::on(&dom::by_id::<Element>("hand"), "input", move |event| {
+        let handles = dom::inputs(&dom::by_id("hand"));
+        let Some(at) = handles.iter().position(|handle| event.target().as_ref() == Some(handle.as_ref())) else {
+            return;
+        };
+        dispatch(&drawn, Message::Handle(at, handles[at].value_as_number().max(0.0) as usize));
+    });
     on("stop", "click", |page| dispatch(page, Message::Stop));
     on("take", "click", |page| dispatch(page, Message::Take { go: true }));
     on("measure", "click", |page| dispatch(page, Message::Measure));
@@ -147,7 +163,7 @@ fn listen(page: &Shared) {
         dispatch(page, Message::Scrub(at));
     });
     on("picks", "change", |page| {
-        let chosen = dom::radios(&dom::by_id("picks")).position(|radio| radio.checked());
+        let chosen = dom::inputs(&dom::by_id("picks")).iter().position(|radio| radio.checked());
         chosen.into_iter().for_each(|of| dispatch(page, Message::FilmOf(of)));
     });
     on("new-noise", "click", |page| dispatch(page, Message::NewNoise(chance())));
@@ -223,6 +239,11 @@ fn perform(page: &Shared, effect: Effect) {
             let write = write.unchecked_ref();
             let timer = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(write, ADDRESS_DELAY);
             page.borrow_mut().address_timer = timer.ok();
+        }
+        Effect::Frame => {
+            let page = page.clone();
+            let tell = Closure::once_into_js(move || dispatch(&page, Message::Frame));
+            let _ = dom::window().request_animation_frame(tell.unchecked_ref());
         }
         Effect::Copy(link) => spawn_local(save::copy(page.clone(), link)),
         Effect::Save(file) => {
