@@ -11,7 +11,7 @@ use noisette::web::link::{parse, write};
 use noisette::web::models::Which;
 use noisette::web::noise::hand::Hand;
 use noisette::web::noise::schedule::{Curve, Forward, Plan, Road};
-use noisette::web::settings::{Chosen, Class, Limits, Sampling, Settings, TimedNet};
+use noisette::web::settings::{Chosen, Class, Limits, Room, Sampling, Settings, TimedNet};
 
 const LIMITS: Limits = Limits { timesteps: 1000, classes: 10, none: true, pictures: 10, fast: true };
 
@@ -30,6 +30,7 @@ fn every_state_survives_its_link() {
     let mut rng = Rng::new(1);
     for i in 0..200 {
         let state = Settings {
+            room: Room::ALL[rng.below(3)],
             model: Which { name: ["digits", "fashion", "x-2"][rng.below(3)].to_owned(), fast: i % 2 == 0 },
             picture: Some(rng.below(10)).filter(|_| i % 3 > 0),
             draw: if i % 3 > 0 { Drawn::default() } else { drawn(&mut rng) },
@@ -103,7 +104,8 @@ fn each_thing_wrong_is_one_sentence_and_changes_nothing() {
         ("#curve=beta", "curve is bar or snr, not “beta”"),
         ("#forward=slow", "forward is once or steps, not “slow”"),
         ("#theme=dark", "a setting “theme” that this page does not know"),
-        ("#t", "t must be a whole number"),
+        ("#kitchen", "the link has a room “kitchen” that this page does not know"),
+        ("#engine=auto&t", "t must be a whole number"),
         ("#t=%ff", "not readable text"),
         ("#t=%2", "not readable text"),
         (&format!("#class={}", "ä".repeat(1000)), "ä…”"),

@@ -3,6 +3,7 @@
 
 use super::changes::Noised;
 use super::draw::Act;
+use super::history::History;
 use super::job::Tensor;
 use super::messages::FromWorker;
 use super::model::{Model, Samples};
@@ -11,8 +12,8 @@ use super::noise::own::Picture;
 use super::pool::workers::{Machine, WorkerId};
 use super::pool::{Order, Pool, Told};
 use super::save::{File, What};
-use super::settings::{Limits, Sampling, Settings};
-use super::{check, controls, generate, machine, noise};
+use super::settings::{Limits, Room, Sampling, Settings};
+use super::{check, controls, generate, link, machine, noise};
 use crate::tensor::Shape;
 use controls::CONTROLS;
 use std::collections::VecDeque;
@@ -31,6 +32,10 @@ pub enum Message {
     Address(String, Option<u32>),
     /// A control says this.
     Control(&'static str, String),
+    /// A control says that what it said is meant: its slider is let go, its number is typed.
+    Committed(&'static str),
+    /// A moment has passed since the address was to be written.
+    Due,
     /// Generate was pressed; a number by chance, or why there is none.
     Generate(Result<u32, String>),
     /// The dice was pressed.
@@ -170,10 +175,19 @@ pub enum Effect {
     /// Keep this of the visitor's own picture, or nothing, in the place of what is kept.
     Keep(Option<String>),
     /// Write the settings into the address: at once, or a moment later.
+    /// Write an address.
     WriteAddress {
-        /// At once.
-        now: bool,
+        /// As a new entry of the browser's history, not in place of the present one.
+        push: bool,
+        /// The part from `#` on.
+        hash: String,
+        /// The page's own word beside it.
+        memory: u32,
     },
+    /// Say [`Message::Due`] a moment later, as browsers limit how often an address may change.
+    Wait,
+    /// Scroll to a room.
+    Show(Room),
     /// Copy a link.
     Copy(String),
     /// Hand a file to the visitor.
@@ -228,6 +242,14 @@ pub struct Common {
     pub running: bool,
     /// Milliseconds since the page was opened.
     pub now: f64,
+    /// What is known of the browser's history.
+    pub history: History,
+    /// What was set by hand, the settings before, and whether it may go on.
+    by_hand: Option<(&'static str, Settings, bool)>,
+    /// The address is to be brought up to the settings: at once.
+    stale: Option<bool>,
+    /// [`Message::Due`] will come.
+    waiting: bool,
     effects: Vec<Effect>,
     raised: VecDeque<Message>,
 }
@@ -253,6 +275,10 @@ impl Common {
             pool: Pool::new(on),
             running: false,
             now: 0.0,
+            history: History::default(),
+            by_hand: None,
+            stale: None,
+            waiting: false,
             effects: Vec::new(),
             raised: VecDeque::new(),
         }
@@ -309,7 +335,34 @@ impl Common {
 
     /// The address follows a change a moment later.
     pub fn changed(&mut self) {
-        self.want(Effect::WriteAddress { now: false });
+        self.stale.get_or_insert(false);
+    }
+
+    /// It follows at once.
+    pub fn bring_up(&mut self) {
+        self.stale = Some(true);
+    }
+
+    /// The same, of a change that this control has made and that Back takes back, or is about to make; it may be `held` still.
+    pub fn changed_by(&mut self, control: &'static str, before: Settings, held: bool) {
+        self.by_hand = Some((control, before, held));
+        self.changed();
+    }
+
+    /// Writes what the settings have become into the browser's history.
+    fn remember(&mut self) {
+        if let Some(by_hand) = self.by_hand.take() {
+            self.history.change(by_hand, &self.settings, self.now);
+        }
+        let Some(at_once) = self.stale.take() else { return };
+        let written = at_once && self.history.bring_up(&self.settings, self.now);
+        for write in self.history.take() {
+            let (hash, memory) = (link::write(&write.settings), write.settings.memory());
+            self.want(Effect::WriteAddress { push: write.push, hash, memory });
+        }
+        if !written && !std::mem::replace(&mut self.waiting, true) {
+            self.want(Effect::Wait);
+        }
     }
 
     /// Tells all sections something, after what they are being told.
@@ -338,12 +391,9 @@ impl Common {
             if moved.is_empty() { Ok(()) } else { Err(moved.join("; ")) }
         });
         self.invalid.retain(|(other, _)| *other != id);
+        let mut before = None;
         match read {
-            Ok(()) => {
-                self.settings = settings;
-                self.raise(Message::Changed(id));
-                self.changed();
-            }
+            Ok(()) => before = Some(std::mem::replace(&mut self.settings, settings)),
             Err(problem) => {
                 let place = |id| CONTROLS.iter().position(|control| control.id == Some(id));
                 let behind = self.invalid.iter().position(|(other, _)| place(other) > place(id));
@@ -351,10 +401,14 @@ impl Common {
             }
         }
         if !self.invalid.is_empty() {
-            return self.name_invalid();
-        }
-        if self.status.failed && !self.running {
+            self.name_invalid();
+        } else if self.status.failed && !self.running {
             self.say("Ready.");
+        }
+        // What another one says wrongly keeps nothing from changing.
+        if let Some(before) = before {
+            self.raise(Message::Changed(id));
+            self.changed_by(id, before, true);
         }
     }
 
@@ -426,6 +480,13 @@ impl App {
                 Message::Worker(worker, said, tensors) => self.common.pool.hear(worker, said, tensors),
                 Message::WorkerGone(worker, why) => self.common.pool.lose(worker, &why),
                 Message::NoGpu => self.common.pool.has_no_gpu(),
+                // A model is chosen once it is there.
+                Message::Committed("model") => {}
+                Message::Committed(control) => self.common.history.commit(control),
+                Message::Due => {
+                    self.common.waiting = false;
+                    self.common.bring_up();
+                }
                 message => {
                     match &message {
                         Message::Control(id, text) => self.common.control(id, text),
@@ -440,6 +501,7 @@ impl App {
             self.common.effects.extend(orders.into_iter().map(Effect::Pool));
             self.common.raised.extend(told.into_iter().map(Message::Told));
         }
+        self.common.remember();
         std::mem::take(&mut self.common.effects)
     }
 }

@@ -1,4 +1,5 @@
-//! The link that holds the settings: `#model=digits&picture=3&t=400&…`.
+//! The link that holds the settings: `#noise&model=digits&picture=3&t=400&…`. A first word without `=` is the room to open; one
+//! that names no room opens the first, and one that names nothing else changes nothing else.
 //!
 //! A link is somebody else's text. What it says wrongly is refused with a sentence and its setting keeps its default.
 //!
@@ -6,7 +7,7 @@
 //! does not hold it, so that a page that is opened again waits for its visitor. With `from=1` as well the run begins with x_t.
 
 use super::controls::{CONTROLS, Kind, keyed, shorten};
-use super::settings::{Chosen, Sampling, Settings};
+use super::settings::{Chosen, Room, Sampling, Settings};
 
 /// What a link says about the pictures to generate.
 const GENERATE_KEYS: [&str; 7] = ["class", "sampler", "steps", "seed", "count", "guidance", "eta"];
@@ -25,6 +26,12 @@ pub fn parse(hash: &str) -> (Settings, Vec<String>) {
     let mut settings = Settings::default();
     let mut problems = Vec::new();
     let (mut said, mut spaced) = (Vec::new(), false);
+    if let Some(name) = room(hash) {
+        match Room::from_name(name) {
+            Some(room) => settings.room = room,
+            None => problems.push(format!("the link has a room {} that this page does not know", shorten(name))),
+        }
+    }
     for (key, value) in pairs(hash) {
         if key == RUN || key == FROM {
             if run_of(value).is_none() {
@@ -80,11 +87,27 @@ fn run_of(value: &str) -> Option<bool> {
     RUNS.iter().find(|(word, _)| *word == value).map(|(_, run)| *run)
 }
 
+/// The words between `&`.
+fn words(hash: &str) -> Vec<&str> {
+    let hash = hash.strip_prefix('#').unwrap_or(hash);
+    hash.split('&').filter(|word| !word.is_empty()).take(MOST_PAIRS).collect()
+}
+
+/// The name of the room to open.
+fn room(hash: &str) -> Option<&str> {
+    words(hash).first().copied().filter(|word| !word.contains('='))
+}
+
+/// The room of a link that names one and nothing else.
+pub fn room_alone(hash: &str) -> Option<Room> {
+    let name = room(hash).filter(|_| words(hash).len() == 1)?;
+    Room::from_name(name)
+}
+
 /// Keys and values.
 fn pairs(hash: &str) -> impl DoubleEndedIterator<Item = (&str, &str)> {
-    let hash = hash.strip_prefix('#').unwrap_or(hash);
-    let pairs: Vec<&str> = hash.split('&').filter(|pair| !pair.is_empty()).take(MOST_PAIRS).collect();
-    pairs.into_iter().map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    let words = words(hash).into_iter().skip(room(hash).iter().count());
+    words.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 /// The part from `#` on of a link that asks for a run, too.
@@ -107,7 +130,7 @@ pub fn write(settings: &Settings) -> String {
         let needless = value.is_empty() || off || control.brief && value == control.text(&begins);
         control.key.filter(|_| !needless).map(|key| format!("{key}={value}"))
     });
-    format!("#{}", pairs.collect::<Vec<_>>().join("&"))
+    format!("#{}&{}", settings.room.name(), pairs.collect::<Vec<_>>().join("&"))
 }
 
 /// Undoes %-encoding.

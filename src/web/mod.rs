@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`settings`], [`controls`], [`link`] | what can be set; its table; the link that holds it |
+//! | [`history`] | which changes Back takes back |
 //! | [`models`], [`model`] | which models there are; one of them |
 //! | [`app`] | every message, every effect, and the one place that hands messages round |
 //! | [`machine`] | the bar on top: the model and the engine |
@@ -25,6 +26,7 @@ pub mod check;
 pub mod controls;
 pub mod draw;
 pub mod generate;
+pub mod history;
 pub mod job;
 pub mod link;
 pub mod machine;

@@ -51,6 +51,46 @@ pub enum TimedNet {
     Ddpm,
 }
 
+/// A part of the page that a link can open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Room {
+    /// A picture and its noise.
+    #[default]
+    Noise,
+    /// A run.
+    Generate,
+    /// The check.
+    Check,
+}
+
+impl Room {
+    /// Every one, from the top of the page to its foot.
+    pub const ALL: [Self; 3] = [Self::Noise, Self::Generate, Self::Check];
+
+    /// Its name in links.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::Generate => "generate",
+            Self::Check => "check",
+        }
+    }
+
+    /// The room of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|room| room.name() == name)
+    }
+
+    /// The id of its section in index.html.
+    pub fn section(self) -> &'static str {
+        match self {
+            Self::Noise => "noise",
+            Self::Generate => "generate",
+            Self::Check => "check",
+        }
+    }
+}
+
 /// What the loaded model allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -156,6 +196,8 @@ impl Chosen {
 /// Every control.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// The part of the page that was asked for.
+    pub room: Room,
     /// The model.
     pub model: Which,
     /// The sample shown as x_0; `None` for the visitor's own picture.
@@ -192,6 +234,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            room: Room::Noise,
             model: Which { name: "digits".to_owned(), fast: true },
             picture: Some(3),
             draw: Drawn::default(),
@@ -257,22 +300,24 @@ impl Settings {
         }
     }
 
-    /// What a link does not hold, as one number: which settings are chosen, whether the seed is to be kept, and whether x_0 is the
-    /// visitor's own picture.
+    /// What a link does not hold, as one number: which settings are chosen, whether the seed is to be kept, what a check times, and
+    /// whether x_0 is the visitor's own picture.
     pub fn memory(&self) -> u32 {
         let mut chosen = self.chosen;
-        let flags = chosen.flags().into_iter().map(|flag| *flag).chain([self.keep_seed, self.picture.is_none()]);
+        let others = [self.keep_seed, self.timed_net == TimedNet::Ddpm, self.picture.is_none()];
+        let flags = chosen.flags().into_iter().map(|flag| *flag).chain(others);
         flags.enumerate().map(|(i, flag)| u32::from(flag) << i).sum()
     }
 
     /// Takes back what [`Self::memory`] gave.
     pub fn recall(&mut self, memory: u32) {
-        let mut own = false;
-        let flags = self.chosen.flags().into_iter().chain([&mut self.keep_seed, &mut own]);
+        let (mut ddpm, mut own) = (false, false);
+        let flags = self.chosen.flags().into_iter().chain([&mut self.keep_seed, &mut ddpm, &mut own]);
         flags.enumerate().for_each(|(i, flag)| *flag = memory >> i & 1 == 1);
         if own {
             self.picture = None;
         }
+        self.timed_net = if ddpm { TimedNet::Ddpm } else { TimedNet::Model };
     }
 
     /// Moves what the model does not allow to the nearest it does; one sentence per value moved.

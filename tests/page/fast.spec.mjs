@@ -27,7 +27,7 @@ test("the bare address generates with the student, and its link brings the same 
   await run(page);
   await expect(status(page)).toHaveText(/^Done: 10 images in 4 steps/);
   const made = await generated(page, 10);
-  await expect(page).toHaveURL(/#model=digits-fast&/);
+  await expect(page).toHaveURL(/#noise&model=digits-fast&/);
   const link = new URL(page.url()).hash;
   await page.goto("about:blank");
   await open(page, host, link);

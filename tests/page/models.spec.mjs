@@ -49,7 +49,7 @@ test("another model keeps what it can of the controls, and the link holds it", a
   await run(page);
   await model(page).selectOption({ label: "tiny squares" });
   await expect(status(page)).toHaveText(/^Ready; this model has pictures 0 to 2, not 7; this model has no classes/);
-  await expect(page).toHaveURL(/#model=tiny&picture=2&t=123&noise=4&class=each&sampler=ddim&steps=4&seed=8&count=3&guidance=1&eta=0.5&spacing=leading&as=diffusers&engine=cpu$/);
+  await expect(page).toHaveURL(/#noise&model=tiny&picture=2&t=123&noise=4&class=each&sampler=ddim&steps=4&seed=8&count=3&guidance=1&eta=0.5&spacing=leading&as=diffusers&engine=cpu$/);
   await expect(page.getByRole("combobox", { name: "Class" })).toBeDisabled();
   await expect(page.locator("#credit")).toHaveText("Squares by nobody.");
   await expect(page.locator("#run"), "the run was another model's").toBeHidden();

@@ -149,7 +149,7 @@ test("a link holds every control, and a bad one is refused with a sentence", asy
   expect(await values()).toBe("123,4,7,ddpm,9,8,3,1.5,0.5,cpu");
   await expect(page.getByLabel("Digit 5")).toBeChecked();
   await page.getByRole("spinbutton", { name: "Seed", exact: true }).fill("21");
-  await expect(page).toHaveURL(/#model=digits-fast&picture=5&t=123&noise=4&class=7&sampler=ddpm&steps=9&seed=21&count=3&guidance=1.5&eta=0.5&spacing=leading&as=diffusers&engine=cpu$/);
+  await expect(page).toHaveURL(/#noise&model=digits-fast&picture=5&t=123&noise=4&class=7&sampler=ddpm&steps=9&seed=21&count=3&guidance=1.5&eta=0.5&spacing=leading&as=diffusers&engine=cpu$/);
   await page.getByRole("button", { name: "Copy link" }).click();
   await expect(status(page)).toHaveText(/link is/);
   await page.goto(`${host.url}#t=2000&steps=0&count=99&eta=NaN&flavour=hazel&class=%ff`);

@@ -69,7 +69,8 @@ fn a_drawing_is_x_0_from_its_first_point_on_and_everything_follows() {
     assert!(dot > 2.0 && line > 5.0 * dot, "{dot}, {line}");
     assert!(kept(&mut browser).is_empty(), "a stroke first ends");
     browser.tell(Message::Draw(Act::Up));
-    assert!(browser.effects.contains(&Effect::WriteAddress { now: false }));
+    browser.tell(Message::Due);
+    assert!(browser.written().contains("&draw="), "{}", browser.written());
     assert!(matches!(&kept(&mut browser)[..], [Some(_)]));
     let one = browser.app.noise.x_0.clone();
     assert!(browser.settings().picture.is_none());

@@ -52,7 +52,9 @@ fn a_link_with_run_begins_as_soon_as_its_model_is_there_and_once() {
     assert!(browser.app.common.running);
     assert!(browser.status().starts_with("Generating 3 images"), "{}", browser.status());
     assert_eq!((browser.settings().seed, browser.settings().count), (9, 3));
-    assert!(browser.effects().contains(&Effect::WriteAddress { now: true }), "and the address says nothing of it");
+    let written =
+        Effect::WriteAddress { push: false, hash: write(browser.settings()), memory: browser.settings().memory() };
+    assert!(browser.effects().contains(&written), "and the address says nothing of it");
     assert!(!write(browser.settings()).contains("run="));
     browser.tell(Message::Stop);
     browser.control("t", "5");

@@ -5,6 +5,7 @@ mod anything;
 mod check;
 mod draw;
 mod from_here;
+mod history;
 mod links;
 mod losses;
 mod measures;
@@ -37,6 +38,9 @@ struct Browser {
     /// Names of those whose student is.
     students: Vec<String>,
     effects: Vec<Effect>,
+    /// Its history, each entry an address from `#` on and the page's word beside it, and where it stands in it.
+    entries: Vec<(String, Option<u32>)>,
+    at: usize,
     now: f64,
 }
 
@@ -77,7 +81,8 @@ impl Browser {
     fn new(cores: usize) -> Self {
         let app = App::new(Machine { cores, memory: 8e9 });
         let (workers, wanted, students, effects) = Default::default();
-        Self { app, workers, wanted, students, effects, now: 0.0 }
+        let entries = vec![(String::new(), None)];
+        Self { app, workers, wanted, students, effects, entries, at: 0, now: 0.0 }
     }
 
     /// A page that has just been opened at this address.
@@ -112,6 +117,16 @@ impl Browser {
                 Effect::Pool(Order::Open(worker, _)) => assert!(self.workers.contains_key(worker)),
                 Effect::Pool(Order::End(worker)) => drop(self.workers.remove(worker)),
                 Effect::Fetch(entry) => self.wanted.push(entry.clone()),
+                Effect::WriteAddress { push, hash, memory } => {
+                    let entry = (hash.clone(), Some(*memory));
+                    if *push {
+                        self.at += 1;
+                        self.entries.truncate(self.at);
+                        self.entries.push(entry);
+                    } else {
+                        self.entries[self.at] = entry;
+                    }
+                }
                 _ => {}
             }
             self.effects.push(effect);
@@ -157,6 +172,11 @@ impl Browser {
 
     fn control(&mut self, id: &'static str, text: &str) {
         self.tell(Message::Control(id, text.to_owned()));
+    }
+
+    /// The address from `#` on.
+    fn written(&self) -> &str {
+        &self.entries[self.at].0
     }
 
     fn status(&self) -> &str {

@@ -138,7 +138,7 @@ fn a_curve_drawn_by_hand_is_followed_and_its_link_brings_it_back() {
     assert_eq!(browser.settings().forward.hand.text(), "90,40,35,10");
     assert!((noise(&browser).schedule.as_ref().expect("a schedule").alpha_bar(399) - 0.4).abs() < 1e-12);
     assert_ne!(noise(&browser).x_t, before);
-    assert!(browser.effects().contains(&Effect::WriteAddress { now: false }));
+    assert!(browser.written().contains("&hand=90,40,35,10"), "{}", browser.written());
     browser.tell(Message::Handle(1, 0));
     assert_eq!(browser.settings().forward.hand.text(), "90,36,35,10", "its neighbour stops it");
     browser.control("t", "500");

@@ -46,7 +46,8 @@ fn every_control_takes_what_it_says_and_says_what_it_took() {
             continue;
         }
         assert_eq!(control.text(browser.settings()), text, "{id}");
-        assert!(browser.effects().contains(&Effect::WriteAddress { now: false }), "{id}");
+        browser.tell(Message::Due);
+        assert!(browser.written() == noisette::web::link::write(browser.settings()), "{id}");
     }
     let ids: Vec<_> = CONTROLS.iter().filter_map(|control| control.id).collect();
     assert_eq!(ids.len(), 20, "a control that this test does not know: {ids:?}");

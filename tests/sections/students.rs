@@ -59,7 +59,7 @@ fn the_bare_address_generates_with_the_student_and_a_link_to_the_teacher_does_no
     assert_eq!(browser.walks().len(), 2, "two workers share it");
     assert_eq!(walk(&browser), (true, 4, SamplerKind::Ddim, 1.0), "guidance is in its weights");
     assert_eq!(browser.status(), "Generating 10 images in 4 steps with DDIM.");
-    assert!(link::write(browser.settings()).starts_with("#model=digits-fast&"));
+    assert!(link::write(browser.settings()).starts_with("#noise&model=digits-fast&"));
     let mut teacher = without_student("#model=digits", 1);
     assert!(teacher.students.is_empty(), "nobody needs it");
     assert_eq!(generate(&mut teacher), (false, 4, SamplerKind::DpmSolverPp2M, 1.3));

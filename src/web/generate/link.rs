@@ -16,7 +16,7 @@ pub fn of_shown(state: &State, cx: &Common) -> String {
         // One that begins with the visitor's own picture is in no link.
         return if made.picture.is_some() { link::write_take(&made) } else { link::write(now) };
     }
-    (made.picture, made.t, made.noise, made.engine) = (now.picture, now.t, now.noise, now.engine);
+    (made.room, made.picture, made.t, made.noise, made.engine) = (now.room, now.picture, now.t, now.noise, now.engine);
     (made.draw, made.invert) = (now.draw.clone(), now.invert);
     link::write_run(&made)
 }
@@ -41,6 +41,9 @@ pub fn copied(state: &State, copied: bool, cx: &mut Common) {
 
 /// Follows a link: the run that it asks for takes the place of one in progress.
 pub fn follow(state: &mut State, hash: &str, cx: &mut Common) {
+    if link::room_alone(hash).is_some() {
+        return;
+    }
     if link::runs(hash) {
         stop(state, cx);
     }

@@ -51,7 +51,11 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Described(_, Err(_)) | Message::Weights(_, Err(_)) if cx.has_weights => state.wanted = None,
         // Whoever takes the controls in hand decides when.
         Message::Control(..) => state.wanted = None,
-        Message::Copy(address) => link::copy(state, address, cx),
+        Message::Copy(address) => {
+            // The browser may not let it be copied: then it is to be in the address bar.
+            cx.bring_up();
+            link::copy(state, address, cx);
+        }
         Message::Copied(copied) => link::copied(state, *copied, cx),
         Message::Save(what, address) => save::save(state, *what, address, cx),
         Message::NotSaved(why) => cx.fail(why),
@@ -204,7 +208,7 @@ pub(super) fn launch(
     cx: &mut Common,
 ) {
     // However it was begun, the address holds the seed of what is shown.
-    cx.want(Effect::WriteAddress { now: true });
+    cx.bring_up();
     let Request { mut settings, seed, fast, .. } = request.clone();
     if fast {
         // It is in the weights.

@@ -6,7 +6,7 @@ use crate::web::link;
 use crate::web::model::{Model, Samples};
 use crate::web::models::{Entry, Which};
 use crate::web::pool::Told;
-use crate::web::settings::Settings;
+use crate::web::settings::{Room, Settings};
 use std::rc::Rc;
 
 /// Takes in what has happened.
@@ -16,6 +16,10 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Begin(hash, memory) => {
             cx.say("Loading the network …");
             read_address(state, hash, *memory, cx);
+            // A page that is loaded again is where it was.
+            if memory.is_none() && cx.settings.room != Room::Noise {
+                cx.want(Effect::Show(cx.settings.room));
+            }
             cx.pool.choose(cx.settings.engine);
             cx.want(Effect::FetchList);
         }
@@ -25,6 +29,8 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
             choose(state, cx);
         }
         Message::Control("model", name) => {
+            // From now on Back stays with the present one.
+            cx.changed_by("model", cx.settings.clone(), true);
             load(state, name, cx);
             state.download.iter_mut().for_each(|download| download.by_hand = true);
         }
@@ -92,16 +98,16 @@ fn choose(state: &mut State, cx: &mut Common) {
 /// Takes the settings from the address; what is for another model than the present one waits for it. Returns the model's name.
 fn read_address(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Common) -> String {
     let (mut settings, mut problems) = link::parse(hash);
-    // Where this page has written the address itself, it has left a word on what stands in it.
-    memory.into_iter().for_each(|memory| settings.recall(memory));
     state.linked = hash.contains("model=");
     problems.extend(known(state, &mut settings.model, state.linked, cx));
     // A link that names no picture leaves the visitor's own where it is.
-    if cx.settings.picture.is_none() && !hash.contains("picture=") {
+    if (cx.settings.picture.is_none() || memory.is_some()) && !hash.contains("picture=") {
         settings.picture = None;
     }
     // Nor does it say what a check times.
     settings.timed_net = cx.settings.timed_net;
+    // Where this page has written the address itself, it has left a word on what it does not say.
+    memory.into_iter().for_each(|memory| settings.recall(memory));
     let name = settings.model.name.clone();
     match &cx.model {
         Some(present) if present.entry.name != name => {
@@ -124,13 +130,28 @@ fn read_address(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Com
 }
 
 fn follow_link(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Common) {
-    let before = cx.settings.engine;
+    let alone = link::room_alone(hash);
+    cx.history.follow(alone.is_some());
+    if let Some(room) = alone {
+        // It is no word on anything else.
+        state.expected.iter_mut().for_each(|settings| settings.room = room);
+        return open(room, cx);
+    }
+    let (before, shown) = (cx.settings.engine, cx.settings.room);
     let name = read_address(state, hash, memory, cx);
     let present = cx.has_weights && cx.model.as_ref().is_some_and(|present| present.entry.name == name);
     let cancelled = present && state.download.take().is_some();
     if cancelled {
         // The model that was coming is wanted no more.
         (state.expected, state.described) = (None, None);
+    }
+    cx.settings.room = state.expected.as_ref().unwrap_or(&cx.settings).room;
+    // On the way back the browser goes to where the visitor was.
+    if memory.is_none() || cx.settings.room != shown {
+        cx.want(Effect::Show(cx.settings.room));
+    }
+    if present {
+        cx.bring_up();
     }
     // What was wrong with the link before is so no more.
     let mended = cx.status.failed && state.problems.is_empty() && cx.pool.opened();
@@ -145,6 +166,12 @@ fn follow_link(state: &mut State, hash: &str, memory: Option<u32>, cx: &mut Comm
     } else if let Some(entry) = entry(state, &name) {
         student::want(state, &entry, cx);
     }
+}
+
+fn open(room: Room, cx: &mut Common) {
+    cx.settings.room = room;
+    cx.want(Effect::Show(room));
+    cx.bring_up();
 }
 
 /// Offers the models of the list, and loads the one that is asked for.
@@ -204,6 +231,7 @@ fn load(state: &mut State, name: &str, cx: &mut Common) {
 fn cannot_load(state: &mut State, missing: Missing, message: &str, cx: &mut Common) {
     state.missing = Some(missing);
     (state.download, state.expected, state.described) = (None, None, None);
+    cx.history.commit("model");
     if let Some(model) = &cx.model {
         cx.settings.model.name = model.entry.name.clone();
         state.student.take_if(|student| student.of != model.entry.name);
@@ -216,10 +244,14 @@ fn cannot_load(state: &mut State, missing: Missing, message: &str, cx: &mut Comm
 
 /// All of the model that was coming is there.
 fn arrive(state: &mut State, bytes: f64, cx: &mut Common) {
-    state.download = None;
+    let by_hand = state.download.take().is_some_and(|download| download.by_hand);
     if let Some(described) = state.described.take() {
+        let before = cx.settings.clone();
         adopt(state, &described, cx);
         state.note = None;
+        if by_hand {
+            cx.changed_by("model", before, false);
+        }
     }
     cx.has_weights = true;
     let fast = cx.model.as_ref().is_some_and(|model| model.entry.fast);

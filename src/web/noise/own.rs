@@ -124,9 +124,11 @@ pub fn update(state: &mut State, problem: &mut String, message: &Message, cx: &m
         Message::Changed("invert") => {}
         Message::Own(name, Ok(picture)) => {
             problem.clear();
+            let before = cx.settings.clone();
             take(state, Own { name: name.clone(), picture: Some(picture.clone()), ..Own::default() }, cx);
             cx.say(format!("“{name}” is x₀ now; it has not left your machine."));
             keep(state, cx);
+            cx.changed_by("upload", before, false);
         }
         Message::Own(_, Err(why)) => {
             problem.clone_from(why);
@@ -141,8 +143,9 @@ pub fn update(state: &mut State, problem: &mut String, message: &Message, cx: &m
         }
         Message::ChooseOwn if state.own.is_some() => {
             problem.clear();
+            let before = cx.settings.clone();
             cx.settings.picture = None;
-            cx.changed();
+            cx.changed_by("thumbs", before, false);
         }
         Message::Forget => forget(state, cx),
         Message::NotKept if !state.refused && !cx.running => {
@@ -197,7 +200,11 @@ fn draw(state: &mut State, act: &Act, cx: &mut Common) -> bool {
     }
     // Whose it was, it is the visitor's from the first stroke on.
     (state.kept, state.lent) = (None, false);
-    cx.settings.picture = None;
+    if cx.settings.picture.is_some() {
+        let before = cx.settings.clone();
+        cx.settings.picture = None;
+        cx.changed_by("draw", before, false);
+    }
     if did == Did::Drew {
         keep(state, cx);
     }

@@ -32,13 +32,14 @@ pub(super) fn renew_schedule(state: &mut State, cx: &mut Common) {
 
 /// Moves a handle of the curve.
 pub(super) fn draw(state: &mut State, handle: usize, hundredths: usize, cx: &mut Common) {
-    let forward = &mut cx.settings.forward;
+    let forward = &cx.settings.forward;
     let hand = forward.hand.moved(handle, hundredths);
     if hand != forward.hand {
-        forward.hand = hand;
+        let before = cx.settings.clone();
+        cx.settings.forward.hand = hand;
         renew_schedule(state, cx);
         renew_noise(state, cx);
-        cx.changed();
+        cx.changed_by("hand", before, false);
     }
 }
 

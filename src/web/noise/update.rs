@@ -37,6 +37,7 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
         Message::Hold | Message::Control("t" | "timesteps", _) => state.playing = None,
         Message::Frame => process::frame(state, cx),
         Message::NewNoise(chance) => {
+            let before = cx.settings.clone();
             match chance {
                 Ok(drawn) => cx.settings.noise = u64::from(drawn % CHANCE),
                 Err(why) => {
@@ -44,14 +45,14 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
                 }
             }
             renew_noise(state, cx);
-            cx.changed();
+            cx.changed_by("noise-seed", before, false);
         }
         Message::TimeTile(tile) => {
-            let last = state.schedule.as_ref().map_or(1, Schedule::timesteps);
+            let (last, before) = (state.schedule.as_ref().map_or(1, Schedule::timesteps), cx.settings.clone());
             cx.settings.t = ((tile * last + (cx.tiles - 1) / 2) / (cx.tiles - 1)).min(last);
             state.playing = None;
             renew_x_t(state, cx);
-            cx.changed();
+            cx.changed_by("t", before, false);
         }
         Message::Narrow(_) => renew_film(state, cx),
         Message::Copied(_) => cx.status.text += own::left_out(&state.own, cx),

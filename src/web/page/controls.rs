@@ -14,12 +14,15 @@ use web_sys::{Element, HtmlInputElement, HtmlSelectElement};
 pub fn listen(page: &Shared) {
     for control in CONTROLS {
         let Some(id) = control.id else { continue };
-        let page = page.clone();
-        dom::on(&dom::by_id::<Element>(id), "input", move |_| {
+        let element: Element = dom::by_id(id);
+        let shared = page.clone();
+        dom::on(&element, "input", move |_| {
             if let Some(text) = read(id) {
-                dispatch(&page, Message::Control(id, text));
+                dispatch(&shared, Message::Control(id, text));
             }
         });
+        let shared = page.clone();
+        dom::on(&element, "change", move |_| dispatch(&shared, Message::Committed(id)));
     }
 }
 

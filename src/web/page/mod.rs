@@ -19,7 +19,6 @@ pub mod thumbs;
 mod touch;
 
 use super::app::{App, Effect, Message, Status, Views};
-use super::link;
 use super::messages::ToWorker;
 use super::model::Model;
 use super::pool::Order;
@@ -33,7 +32,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Element, File};
 
-/// Milliseconds between a change and the new address, as browsers limit how often it may change.
+/// Milliseconds between a change and the new address.
 const ADDRESS_DELAY: i32 = 250;
 
 /// The page, and what of it only the browser can hold.
@@ -46,7 +45,6 @@ pub struct Page {
     /// The safetensors files of models by name: of the one at hand and of its student, as long as it is, for as many workers as may come. They lie in
     /// the browser's memory and not the program's.
     weights: Vec<(String, Uint8Array)>,
-    address_timer: Option<i32>,
 }
 
 type Shared = Rc<RefCell<Page>>;
@@ -64,7 +62,6 @@ pub fn start() {
         status: dom::Last::default(),
         workers: Vec::new(),
         weights: Vec::new(),
-        address_timer: None,
     }));
     controls::listen(&page);
     listen(&page);
@@ -171,12 +168,10 @@ fn listen(page: &Shared) {
         dispatch(page, Message::StartCheck(dom::window().navigator().user_agent().unwrap_or_default()));
     });
     on("check-end", "click", |page| dispatch(page, Message::EndCheck));
-    on("copy", "click", |page| {
-        page.borrow_mut().write_address();
-        dispatch(page, Message::Copy(place()));
-    });
+    on("copy", "click", |page| dispatch(page, Message::Copy(place())));
+    // Whether a link was followed, an address typed or Back pressed.
     let followed = page.clone();
-    dom::on(&dom::window(), "hashchange", move |_| {
+    dom::on(&dom::window(), "popstate", move |_| {
         let (hash, memory) = address();
         dispatch(&followed, Message::Address(hash, memory));
     });
@@ -229,22 +224,28 @@ fn perform(page: &Shared, effect: Effect) {
                 dispatch(page, Message::NotKept);
             }
         }
-        Effect::WriteAddress { now: true } => page.borrow_mut().write_address(),
-        Effect::WriteAddress { now: false } => {
-            if page.borrow().address_timer.is_some() {
-                return;
-            }
-            let later = page.clone();
-            let write = Closure::once_into_js(move || later.borrow_mut().write_address());
-            let write = write.unchecked_ref();
-            let timer = dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(write, ADDRESS_DELAY);
-            page.borrow_mut().address_timer = timer.ok();
-        }
         Effect::Frame => {
             let page = page.clone();
             let tell = Closure::once_into_js(move || dispatch(&page, Message::Frame));
             let _ = dom::window().request_animation_frame(tell.unchecked_ref());
         }
+        Effect::WriteAddress { push, hash, memory } => {
+            let Ok(history) = dom::window().history() else { return };
+            let (memory, url) = (memory.into(), Some(&*hash));
+            // A browser that refuses it leaves everything else as it is.
+            let _ = if push {
+                history.push_state_with_url(&memory, "", url)
+            } else {
+                history.replace_state_with_url(&memory, "", url)
+            };
+        }
+        Effect::Wait => {
+            let later = page.clone();
+            let due = Closure::once_into_js(move || dispatch(&later, Message::Due));
+            let _ =
+                dom::window().set_timeout_with_callback_and_timeout_and_arguments_0(due.unchecked_ref(), ADDRESS_DELAY);
+        }
+        Effect::Show(room) => dom::by_id::<Element>(room.section()).scroll_into_view(),
         Effect::Copy(link) => spawn_local(save::copy(page.clone(), link)),
         Effect::Save(file) => {
             if let Err(message) = save::hand_over(&file) {
@@ -322,13 +323,5 @@ impl Page {
         let (_, weights) = self.weights.iter().find(|(name, _)| *name == model.entry.name)?;
         let file = weights.slice(0, weights.length());
         Some((model.config_text.clone(), model.scheduler_text.clone(), file))
-    }
-
-    fn write_address(&mut self) {
-        self.address_timer = None;
-        let Ok(history) = dom::window().history() else { return };
-        let settings = &self.app.common.settings;
-        // Too many changes at once are refused; the next one will do.
-        let _ = history.replace_state_with_url(&settings.memory().into(), "", Some(&link::write(settings)));
     }
 }

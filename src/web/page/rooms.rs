@@ -14,14 +14,6 @@ const NARROW: &str = "(max-width: 760px)";
 
 /// Connects them.
 pub fn listen(shared: &Shared) {
-    for link in links() {
-        let to = link.get_attribute("href").unwrap_or_default();
-        dom::on(&link, "click", move |event| {
-            // The address keeps the settings that it holds.
-            event.prevent_default();
-            go(to.trim_start_matches('#'));
-        });
-    }
     let advanced: Element = dom::by_id("advanced");
     dom::on(&advanced.clone(), "click", move |_| {
         let open = advanced.get_attribute("aria-expanded").as_deref() == Some("true");
@@ -54,13 +46,6 @@ pub fn show_pictures() {
         let options = ScrollIntoViewOptions::new();
         options.set_block(ScrollLogicalPosition::Nearest);
         dom::by_id::<Element>("grid").scroll_into_view_with_scroll_into_view_options(&options);
-    }
-}
-
-/// Brings a room into sight.
-pub fn go(room: &str) {
-    if let Some(room) = dom::document().get_element_by_id(room) {
-        room.scroll_into_view();
     }
 }
 
