@@ -45,6 +45,7 @@ test("the curve is drawn by hand, with the keyboard too", async ({ page, host })
   for (let i = 0; i < 40; i++) await page.keyboard.press("ArrowDown");
   await expect(handle).toHaveJSProperty("value", "36");
   // With the mouse: the first one, from where the curve is to the middle of the plot.
+  await page.locator("#plan").evaluate((plot) => plot.scrollIntoView({ block: "center" }));
   const box = await page.locator("#plan").boundingBox();
   const [x, y] = [box.x + box.width * 0.2, (part) => box.y + box.height * (1 - part)];
   await page.mouse.move(x, y(0.9));
