@@ -158,7 +158,7 @@ fn a_page_that_differs_from_the_table_is_found_out() {
     let html = html();
     for (from, to, id) in [
         ("max=\"16\"", "max=\"17\"", "count"),
-        ("max=\"5\" step=\"0.1\" value=\"1\"", "max=\"5\" step=\"0.1\" value=\"2\"", "guidance"),
+        ("max=\"5\" step=\"0.05\" value=\"1\"", "max=\"5\" step=\"0.05\" value=\"2\"", "guidance"),
         ("id=\"steps\" min=\"1\"", "id=\"steps\" min=\"0\"", "steps"),
         ("<option value=\"auto\">auto</option>", "", "engine"),
         ("value=\"own\" checked", "value=\"mine\" checked", "schedule"),
