@@ -482,7 +482,11 @@ impl App {
                 Message::NoGpu => self.common.pool.has_no_gpu(),
                 // A model is chosen once it is there.
                 Message::Committed("model") => {}
-                Message::Committed(control) => self.common.history.commit(control),
+                Message::Committed(control) => {
+                    if self.common.history.commit(control, now) {
+                        self.common.bring_up();
+                    }
+                }
                 Message::Due => {
                     self.common.waiting = false;
                     self.common.bring_up();

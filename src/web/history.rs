@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 const SAME: f64 = 1000.0;
 /// Browsers take so many milliseconds' calls together, and refuse more than a hundred.
 const WINDOW: f64 = 30_000.0;
-/// Calls in that time: so many of either kind, and so many that only follow what an entry has become.
-const CALLS: [usize; 2] = [90, 50];
+/// Calls in that time: so many of either kind, so many that only follow what an entry has become, and so many of these at once.
+const CALLS: [usize; 3] = [90, 50, 25];
 
 /// A call of the browser's history.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,9 +65,10 @@ impl History {
         self.gesture = Some(Gesture { control, at, held });
     }
 
-    /// The control says that this is it.
-    pub fn commit(&mut self, control: &str) {
+    /// The control says that this is it. Answers whether the entry can follow at once: Back might be pressed at any moment.
+    pub fn commit(&mut self, control: &str, at: f64) -> bool {
         self.gesture.iter_mut().filter(|held| held.control == control).for_each(|held| held.held = false);
+        self.may(CALLS[2], at)
     }
 
     /// The browser has gone to another entry; one that only names a room is a new one.

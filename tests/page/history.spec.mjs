@@ -36,6 +36,7 @@ test("a drag, a class, a number, a key that is held: Back takes back one after t
   const pressed = await slider(page).inputValue();
   expect(Number(pressed)).toBe(Number(dragged.t) + 20);
   expect(await entries(page)).toBe(before.entries + 4);
+  await expect(page).toHaveURL(new RegExp(`&t=${pressed}&`));
 
   await page.goBack();
   await expect(page.locator("#t-value")).toHaveText(dragged.t);

@@ -75,6 +75,14 @@ async function tell({ goto, evaluate, find, screenshot }, host) {
   expect(extreme(made)).toBeGreaterThan(0.6);
   expect(extreme(noise)).toBeLessThan(0.5);
 
+  // Back takes the slider's keys back, and a link within the page is followed.
+  await evaluate("history.back()");
+  await patient(() => text("xt-caption")).toBe("t = 400");
+  await evaluate(`location.hash = "#t=77"`);
+  await patient(() => text("xt-caption")).toBe("t = 77");
+  await evaluate("history.back()");
+  await patient(() => text("xt-caption")).toBe("t = 400");
+
   // And the window shows it, where it lies.
   await evaluate(`document.getElementById("images").scrollIntoView({ block: "center", behavior: "instant" });
     await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 500)))`);

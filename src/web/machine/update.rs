@@ -231,7 +231,7 @@ fn load(state: &mut State, name: &str, cx: &mut Common) {
 fn cannot_load(state: &mut State, missing: Missing, message: &str, cx: &mut Common) {
     state.missing = Some(missing);
     (state.download, state.expected, state.described) = (None, None, None);
-    cx.history.commit("model");
+    cx.history.commit("model", cx.now);
     if let Some(model) = &cx.model {
         cx.settings.model.name = model.entry.name.clone();
         state.student.take_if(|student| student.of != model.entry.name);
