@@ -25,7 +25,9 @@ struct Touch {
 impl Touch {
     fn of(event: &Event) -> Option<Self> {
         let event: &PointerEvent = event.dyn_ref()?;
-        let slider = slider_of(event).filter(|_| event.pointer_type() != "mouse")?;
+        // A handle of the curve goes up and down, and the page does not scroll under it.
+        let upright = |slider: &HtmlInputElement| slider.closest("#hand").is_ok_and(|hand| hand.is_some());
+        let slider = slider_of(event).filter(|slider| event.pointer_type() != "mouse" && !upright(slider))?;
         let from = (event.client_x().into(), event.client_y().into());
         let value = slider.value();
         Some(Self { slider, pointer: event.pointer_id(), from, value, wanted: None, sideways: false })
