@@ -216,6 +216,8 @@ test("a browser that keeps nothing is said to, and a link holds a drawing for so
   await expect(status(page)).toHaveText("The browser refuses to keep your picture: it is here until the page is closed.");
   const drawn = await pixels(x0(page));
   await expect(page).toHaveURL(/draw=[\w-]{8,400}(&|$)/);
+  // The address follows a moment later.
+  await page.waitForTimeout(600);
   const link = page.url();
   const other = await page.context().browser().newContext();
   const visitor = await other.newPage();

@@ -92,7 +92,7 @@ test("pictures, run and settings are saved, with what made them", async ({ page,
     return { factor, worst: Math.max(...differ) };
   }, [...png.bytes]);
   expect(squares).toEqual({ factor: 7, worst: 0 });
-  expect(png.bytes.toString("latin1")).toContain(`Source\0\0\0\0\0${host.url}#model=digits&`);
+  expect(png.bytes.toString("latin1")).toContain(`Source\0\0\0\0\0${host.url}#noise&model=digits&`);
   const gif = await download(page, "Run as GIF");
   expect(gif.name).toBe("noisette-digits-seed-6.gif");
   expect(gif.bytes.subarray(0, 6).toString()).toBe("GIF89a");

@@ -41,7 +41,8 @@ test.describe("a finger", () => {
     await expect(page.locator("#t-value")).toHaveText(String(dragged));
     await swipe(page, slider(page), 0.2, [0, 0]);
     const tapped = Number(await slider(page).inputValue());
-    expect(Math.abs(tapped - 200)).toBeLessThan(30);
+    // The grip is as wide as a finger.
+    expect(Math.abs(tapped - 200)).toBeLessThan(60);
     await expect(page.locator("#t-value")).toHaveText(String(tapped));
     expect(await scrolled(page)).toBe(before);
     const guidance = page.getByRole("slider", { name: "Guidance" });
@@ -58,7 +59,7 @@ test("the focus stays on what was pressed", async ({ page, host }) => {
   await page.keyboard.press("Enter");
   await expect(status(page)).toHaveText(/^Generating/);
   await expect(generate(page)).toBeDisabled();
-  expect(await focused(page)).toBe("generate");
+  expect(await focused(page)).toBe("go");
   await page.keyboard.press("Tab");
   expect(await focused(page)).toBe("stop");
   await page.keyboard.press("Space");
@@ -88,7 +89,7 @@ test("who tries again is left beside Generate", async ({ page, host }) => {
   await page.unroute(list);
   await page.keyboard.press("Enter");
   await expect(again).toBeHidden();
-  expect(await focused(page)).toBe("generate");
+  expect(await focused(page)).toBe("go");
   await expect(generate(page)).toBeEnabled();
 });
 

@@ -173,7 +173,7 @@ for (const colorScheme of ["light", "dark"]) {
     const [lit, unlit] = [await line(5), await line(0)];
     expect(lit(0.5, 0.08), "the line that runs").not.toEqual(unlit(0.5, 0.08));
     const grid = await seen(page, page.locator("#grid"));
-    expect(grid(0.5, 0.05), "the line between two pictures").toEqual((await seen(page, page.locator("#generate h2")))(0.99, 0.5));
+    expect(grid(0.5, 0.05), "the line between two pictures").toEqual((await seen(page, page.locator("#generate .head")))(0.99, 0.5));
   });
 }
 

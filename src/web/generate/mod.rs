@@ -1,6 +1,7 @@
 //! Section 2: a run, its pictures as they form, and its film.
 
 mod clock;
+pub mod facts;
 mod film;
 mod from_here;
 mod link;

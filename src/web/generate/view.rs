@@ -1,12 +1,15 @@
+use super::facts;
 use super::numbers::Numbers;
 use super::state::Film;
 use super::{Line, State};
 use crate::diffusion::walk::Rule;
 use crate::web::app::{App, Common};
+use crate::web::model::Samples;
 use crate::web::page::dom::{self, Last};
 use crate::web::page::{paint, thumbs};
 use crate::web::plural;
 use crate::web::settings::{Class, Limits, Sampling};
+use std::rc::Rc;
 use web_sys::{Element, HtmlElement, HtmlProgressElement};
 
 /// What the section has built.
@@ -14,6 +17,10 @@ use web_sys::{Element, HtmlElement, HtmlProgressElement};
 pub struct View {
     /// The classes that can be chosen, by the model that has them.
     classes: Last<(Option<String>, Limits)>,
+    /// The samples that stand for them, and the one that is chosen.
+    pictures: Last<Option<*const Samples>>,
+    class: Last<Class>,
+    facts: Last<Vec<(&'static str, String)>>,
     algorithm: Last<Vec<(bool, String)>>,
     lit: Last<Option<Line>>,
     /// Columns and rows of the grid.
@@ -36,6 +43,20 @@ impl View {
         let (state, cx) = (&app.generate, &app.common);
         if self.classes.differs((cx.model.as_ref().map(|model| model.entry.name.clone()), cx.limits())) {
             fill_classes(cx);
+        }
+        // Samples that are one of each class show what can be asked for.
+        let pictures = Some(Rc::as_ptr(&cx.samples)).filter(|_| cx.samples.count() == cx.limits().classes);
+        if self.pictures.differs(pictures) {
+            dom::set_shown("by-picture", pictures.is_some());
+            thumbs::build("class-pictures", "class-picture", &cx.samples);
+            self.class = Last::default();
+        }
+        if self.class.differs(cx.settings.class) {
+            dom::check_radio(&dom::by_id("class-pictures"), &cx.settings.class.to_string());
+        }
+        let facts = facts::facts(cx);
+        if self.facts.differs(facts.clone()) {
+            write_facts(&facts);
         }
         let others = self.algorithm.differs(state.algorithm.clone());
         if others {
@@ -180,7 +201,7 @@ fn explain(cx: &Common, fast: bool) {
     dom::set_text("guidance-value", &format!("{:?}", settings.sampling.guidance));
     let meaning = match settings.sampling.guidance {
         _ if !guides => "this model cannot be guided",
-        _ if fast => "in the student’s weights; one evaluation a step",
+        _ if fast => "built into the fast student; one evaluation a step",
         _ if settings.class == Class::None => "no class is asked for; one evaluation a step",
         0.0 => "the class is not looked at",
         w if w < 1.0 => "the class counts for less than it was trained to",
@@ -211,6 +232,19 @@ fn fast_meaning(app: &App) -> (String, bool) {
         }
     };
     (text, teacher.entry.fast)
+}
+
+/// Writes what is to be known of the model.
+fn write_facts(facts: &[(&str, String)]) {
+    let list: Element = dom::by_id("facts");
+    list.set_text_content(None);
+    for (word, text) in facts {
+        for (tag, text) in [("dt", *word), ("dd", text)] {
+            let item: Element = dom::create(tag);
+            item.set_text_content(Some(text));
+            let _ = list.append_child(&item);
+        }
+    }
 }
 
 /// Writes the algorithm.

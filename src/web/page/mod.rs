@@ -11,6 +11,7 @@ mod lens;
 mod load_model;
 mod pad;
 pub mod paint;
+mod panels;
 mod picture;
 mod rooms;
 mod save;
@@ -67,6 +68,7 @@ pub fn start() {
     listen(&page);
     keys::listen(&page);
     save::listen(&page);
+    panels::listen();
     drop::listen(&page);
     lens::listen(&page);
     rooms::listen(&page);
@@ -162,6 +164,10 @@ fn listen(page: &Shared) {
     on("picks", "change", |page| {
         let chosen = dom::inputs(&dom::by_id("picks")).iter().position(|radio| radio.checked());
         chosen.into_iter().for_each(|of| dispatch(page, Message::FilmOf(of)));
+    });
+    on("class-pictures", "change", |page| {
+        let chosen = dom::inputs(&dom::by_id("class-pictures")).into_iter().find(|radio| radio.checked());
+        chosen.into_iter().for_each(|radio| dispatch(page, Message::Control("class", radio.value())));
     });
     on("new-noise", "click", |page| dispatch(page, Message::NewNoise(chance())));
     on("check-start", "click", |page| {

@@ -1,13 +1,13 @@
 //! What the visitor takes away: a link, and the files that Save offers, of which the button opens three choices.
 
-use super::{Shared, dispatch, dom, place};
+use super::{Shared, dispatch, dom, panels, place};
 use crate::web::app::Message;
 use crate::web::save::{File, What};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, BlobPropertyBag, Element, Event, HtmlAnchorElement, HtmlElement, KeyboardEvent, Node, Url};
+use web_sys::{Blob, BlobPropertyBag, Element, HtmlAnchorElement, Url};
 
 /// The choices, by their buttons.
 const CHOICES: [(&str, What); 3] =
@@ -15,47 +15,15 @@ const CHOICES: [(&str, What); 3] =
 /// Milliseconds until a browser has surely taken a file.
 const TAKEN: i32 = 60_000;
 
-/// Connects them. Escape and a click somewhere else close the choices.
+/// Connects them.
 pub fn listen(shared: &Shared) {
-    let button: HtmlElement = dom::by_id("save");
-    let pressed = button.clone();
-    dom::on(&button, "click", move |_| {
-        if !dom::is_off(&pressed) {
-            open(dom::by_id::<HtmlElement>("save-choices").hidden());
-        }
-    });
     for (id, what) in CHOICES {
         let page = shared.clone();
         dom::on(&dom::by_id::<Element>(id), "click", move |_| {
-            close();
+            panels::close("save");
             dispatch(&page, Message::Save(what, place()));
         });
     }
-    dom::on(&dom::by_id::<Element>("saving"), "keydown", |event| {
-        let escape = event.dyn_ref::<KeyboardEvent>().is_some_and(|event| event.key() == "Escape");
-        if escape && !dom::by_id::<HtmlElement>("save-choices").hidden() {
-            // The run goes on.
-            event.prevent_default();
-            close();
-        }
-    });
-    dom::on(&dom::document(), "click", |event: Event| {
-        let target = event.target().and_then(|target| target.dyn_into::<Node>().ok());
-        if !dom::by_id::<Node>("saving").contains(target.as_ref()) {
-            open(false);
-        }
-    });
-}
-
-fn open(open: bool) {
-    dom::set_shown("save-choices", open);
-    dom::set_attribute(&dom::by_id("save"), "aria-expanded", if open { "true" } else { "false" });
-}
-
-/// Closes the choices. Who has made one stands at the button again.
-fn close() {
-    open(false);
-    let _ = dom::by_id::<HtmlElement>("save").focus();
 }
 
 /// Hands a file to the visitor.
