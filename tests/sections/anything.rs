@@ -103,8 +103,8 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                     "#run=1&count=3",
                     "#run=1&from=1&t=30",
                     "#model=fashion&run=1",
-                    "#draw=AQEBZGQIAA",
-                    "#model=emoji&draw=AQEBZGQIAA&invert=true",
+                    "#draw=AQEACABkZA",
+                    "#model=emoji&draw=AQEACABkZA&invert=true",
                     "#T=30&schedule=linear&t=20&forward=steps",
                 ],
             );

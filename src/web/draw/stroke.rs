@@ -2,7 +2,6 @@
 
 use crate::diffusion::forward::from_pixel;
 use crate::tensor::Shape;
-use serde::{Deserialize, Serialize};
 
 /// Points may lie this share of the picture's side outside of it: a hand that leaves the pad draws nothing along its edge.
 const MARGIN: f32 = 0.125;
@@ -12,7 +11,7 @@ const UNITS: f32 = 255.0;
 const SPACING: i32 = 3;
 
 /// What a stroke is drawn with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
     /// The ground's opposite: white on black, black on white.
     Pen,
@@ -23,7 +22,7 @@ pub enum Ink {
 }
 
 /// A line as a hand draws it, round at its ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stroke {
     /// Where it goes, x and y: 0 is an eighth of the picture's side outside of it, 255 an eighth beyond the other end. One point
     /// alone is a dot.
@@ -45,14 +44,15 @@ impl Stroke {
         (f32::from(unit) / UNITS * (1.0 + 2.0 * MARGIN) - MARGIN) * side as f32
     }
 
-    /// Goes on to a point; false if that is where it is already.
+    /// Goes on to a point; false if that is where it is already, or it is as long as one can be.
     fn extend(&mut self, [x, y]: [u8; 2]) -> bool {
         let near = |a: u8, b: u8| (i32::from(a) - i32::from(b)).pow(2);
         let moves = self.points.last().is_none_or(|last| near(last[0], x) + near(last[1], y) >= SPACING * SPACING);
-        if moves {
+        let goes_on = moves && self.points.len() < usize::from(u16::MAX);
+        if goes_on {
             self.points.push([x, y]);
         }
-        moves
+        goes_on
     }
 
     /// Lays it on a picture `[1, H, W, C]` in [−1, 1]: full within its radius less half a pixel, nothing beyond half a pixel more.
@@ -210,12 +210,14 @@ mod tests {
     fn ink_follows_the_ground_and_the_channels() {
         let [grey, colour] = [Shape::new(1, 9, 14, 1), Shape::new(1, 9, 14, 3)];
         let middle = (4 * 14 + 7) * 3;
-        let red = Drawing::of(vec![stroke(&[[0.0, 0.5], [1.0, 0.5]], Ink::Colour([255, 0, 0]))]);
+        let across = |radius, ink| Stroke { radius, ..stroke(&[[0.0, 0.5], [1.0, 0.5]], ink) };
+        let red = Drawing::of(vec![across(30, Ink::Colour([255, 0, 0]))]);
         assert_eq!(drawn(&red, colour, 1.0)[middle..middle + 3], [1.0, -1.0, -1.0]);
         assert_eq!(drawn(&red, grey, 1.0)[4 * 14 + 7], -1.0, "a model without colours has ink");
         assert_eq!(drawn(&red, grey, -1.0)[4 * 14 + 7], 1.0);
         let mut both = red.clone();
-        both.begin(stroke(&[[0.0, 0.5], [1.0, 0.5]], Ink::Rubber));
+        // Its own soft edge would leave some of the other's.
+        both.begin(across(60, Ink::Rubber));
         assert!(drawn(&both, grey, 1.0).iter().all(|&v| v == 1.0), "rubbed out");
         // On a picture only the stroke changes anything.
         let mut x = vec![0.25; grey.len()];

@@ -1,7 +1,10 @@
-//! A drawing as text that a link can hold: a number of the format, then the strokes in postcard's bytes, all of it in base64 of the
-//! alphabet for addresses (RFC 4648, section 5) without padding.
+//! A drawing as bytes, and as text that a link can hold: a number of the format, then the bytes, all of it in base64 of the alphabet
+//! for addresses (RFC 4648, section 5) without padding.
+//!
+//! A stroke is the number of its points (two bytes, the lower first), its radius, its ink (0 pen, 1 rubber, 2 a colour, of which red,
+//! green and blue follow), and its points.
 
-use super::stroke::{Drawing, Stroke};
+use super::stroke::{Drawing, Ink, Stroke};
 
 /// Characters of the longest text: some links are cut beyond.
 pub const LONGEST: usize = 2000;
@@ -18,17 +21,15 @@ pub struct Drawn(String);
 impl Drawn {
     /// That of a drawing; empty without strokes, or with more than a link can hold.
     pub fn of(drawing: &Drawing) -> Self {
-        let strokes: Vec<&Stroke> = drawing.strokes().collect();
-        let bytes = postcard::to_allocvec(&(FORMAT, &strokes)).unwrap_or_default();
+        let mut bytes = vec![FORMAT];
+        to_bytes(drawing, &mut bytes);
         let text = to_base64(&bytes);
-        Self(if strokes.is_empty() || text.len() > LONGEST { String::new() } else { text })
+        Self(if bytes.len() == 1 || text.len() > LONGEST { String::new() } else { text })
     }
 
     /// The text of a link, if it is that of a drawing.
     pub fn from_text(text: &str) -> Option<Self> {
-        let drawing = read(text)?;
-        // There is one text for a drawing and no other.
-        Some(Self::of(&drawing)).filter(|drawn| drawn.0 == text && !text.is_empty())
+        read(text).map(|_| Self(text.to_owned()))
     }
 
     /// It.
@@ -44,9 +45,43 @@ impl Drawn {
 
 fn read(text: &str) -> Option<Drawing> {
     let bytes = from_base64(text).filter(|_| text.len() <= LONGEST)?;
-    let (format, strokes): (u8, Vec<Stroke>) = postcard::from_bytes(&bytes).ok()?;
-    let sound = |stroke: &Stroke| !stroke.points.is_empty() && (1..=WIDEST).contains(&stroke.radius);
-    (format == FORMAT && strokes.iter().all(sound)).then(|| Drawing::of(strokes))
+    let (format, strokes) = bytes.split_first()?;
+    from_bytes(strokes).filter(|_| *format == FORMAT && !strokes.is_empty())
+}
+
+/// Writes the strokes that are to be seen.
+pub fn to_bytes(drawing: &Drawing, bytes: &mut Vec<u8>) {
+    for stroke in drawing.strokes() {
+        bytes.extend((stroke.points.len() as u16).to_le_bytes());
+        bytes.push(stroke.radius);
+        match stroke.ink {
+            Ink::Pen => bytes.push(0),
+            Ink::Rubber => bytes.push(1),
+            Ink::Colour([r, g, b]) => bytes.extend([2, r, g, b]),
+        }
+        bytes.extend(stroke.points.as_flattened());
+    }
+}
+
+/// Reads them; `None` if they are no strokes.
+pub fn from_bytes(mut bytes: &[u8]) -> Option<Drawing> {
+    let mut strokes = Vec::new();
+    while let [low, high, radius, ink, rest @ ..] = bytes {
+        let (ink, rest) = match (ink, rest) {
+            (0, rest) => (Ink::Pen, rest),
+            (1, rest) => (Ink::Rubber, rest),
+            (2, [r, g, b, rest @ ..]) => (Ink::Colour([*r, *g, *b]), rest),
+            _ => return None,
+        };
+        let (points, rest) = rest.split_at_checked(2 * usize::from(u16::from_le_bytes([*low, *high])))?;
+        if points.is_empty() || !(1..=WIDEST).contains(radius) {
+            return None;
+        }
+        let points = points.chunks_exact(2).map(|point| [point[0], point[1]]).collect();
+        strokes.push(Stroke { points, radius: *radius, ink });
+        bytes = rest;
+    }
+    bytes.is_empty().then(|| Drawing::of(strokes))
 }
 
 /// Bytes as text.
@@ -83,7 +118,6 @@ pub fn from_base64(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ink;
     use super::*;
     use crate::rng::Rng;
 
@@ -94,7 +128,7 @@ mod tests {
             let bytes: Vec<u8> = (0..len).map(|_| rng.below(256) as u8).collect();
             let text = to_base64(&bytes);
             assert_eq!(from_base64(&text), Some(bytes));
-            assert_eq!(text.len(), (4 * len + 2) / 3);
+            assert_eq!(text.len(), (4 * len as usize).div_ceil(3));
         }
         assert_eq!(to_base64(&[0xFB, 0xEF, 0xFF, 0x66]), "--__Zg");
         for text in ["A", "AB=", "A+BC", "ABé", "AAAAB", "AB", "ABD"] {
@@ -129,8 +163,11 @@ mod tests {
     #[test]
     fn what_is_no_drawing_is_refused_whatever_it_is() {
         let point = |radius, ink| vec![Stroke { points: vec![[7, 8]], radius, ink }];
-        let text =
-            |format: u8, strokes: Vec<Stroke>| to_base64(&postcard::to_allocvec(&(format, strokes)).expect("bytes"));
+        let text = |format: u8, strokes: Vec<Stroke>| {
+            let mut bytes = vec![format];
+            to_bytes(&Drawing::of(strokes), &mut bytes);
+            to_base64(&bytes)
+        };
         let good = text(FORMAT, point(8, Ink::Pen));
         assert!(Drawn::from_text(&good).is_some());
         let empty = vec![Stroke { points: vec![], radius: 8, ink: Ink::Pen }];
@@ -147,16 +184,18 @@ mod tests {
             good[1..].to_owned(),
             "_".repeat(400),
             text(FORMAT, (0..2000).flat_map(|_| point(8, Ink::Pen)).collect()),
-            // More points than there are bytes.
-            to_base64(&[1, 1, 255, 255, 255, 255, 15, 1, 1]),
+            // More points than there are bytes; an ink that there is none of; a stroke of two bytes.
+            to_base64(&[1, 2, 0, 8, 0, 1, 1]),
+            to_base64(&[1, 1, 0, 8, 3, 1, 1]),
+            to_base64(&[1, 1, 0]),
         ] {
             assert_eq!(Drawn::from_text(&bad), None, "{bad}");
         }
         let mut rng = Rng::new(8);
         for _ in 0..2000 {
             let noise: String = (0..rng.below(60)).map(|_| char::from(ALPHABET[rng.below(64)])).collect();
-            if let Some(drawn) = Drawn::from_text(&noise) {
-                assert_eq!(drawn.text(), noise);
+            if let Some(drawing) = read(&noise) {
+                assert_eq!(Drawn::of(&drawing).text(), noise, "there is one text for a drawing and no other");
             }
         }
     }

@@ -4,8 +4,8 @@
 use crate::data::fit::{self, Pixels};
 use crate::tensor::Shape;
 use crate::web::app::{Common, Effect, Message};
-use crate::web::draw::text::{Drawn, from_base64, to_base64};
-use crate::web::draw::{Act, Did, Drawing, Pad, Stroke};
+use crate::web::draw::text::{Drawn, from_base64, from_bytes, to_base64, to_bytes};
+use crate::web::draw::{Act, Did, Drawing, Pad};
 use crate::web::model::border;
 use crate::web::settings::Settings;
 use crate::web::sheet::Sheet;
@@ -57,24 +57,31 @@ impl Own {
     }
 
     /// As a text that the browser keeps: what is to be seen, without what was done on the way. `None` for a blank one.
+    ///
+    /// In base64: height and width, the lengths of name and pixels (four numbers of four bytes, the lowest first; all 0 for a drawing
+    /// alone), both of these, then the strokes.
     fn to_text(&self) -> Option<String> {
-        let strokes: Vec<&Stroke> = self.drawing.strokes().collect();
-        let picture = self.picture().map(|picture| (&self.name, picture.size.map(|side| side as u16), &picture.rgb));
-        let bytes = postcard::to_allocvec(&(picture, strokes)).ok();
-        bytes.filter(|_| !self.is_blank()).map(|bytes| to_base64(&bytes))
+        let (name, [h, w], rgb) = self.picture().map_or(("", [0; 2], &[][..]), |p| (&self.name[..], p.size, &p.rgb));
+        let mut bytes: Vec<u8> =
+            [h, w, name.len(), rgb.len()].into_iter().flat_map(|n| (n as u32).to_le_bytes()).collect();
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(rgb);
+        to_bytes(&self.drawing, &mut bytes);
+        (!self.is_blank()).then(|| to_base64(&bytes))
     }
 
     /// What the browser has kept; `None` if it is nothing of ours.
     fn from_text(text: &str) -> Option<Self> {
-        type Kept = (Option<(String, [u16; 2], Vec<u8>)>, Vec<Stroke>);
-        let (picture, strokes): Kept = postcard::from_bytes(&from_base64(text)?).ok()?;
-        let mut own = Self { drawing: Drawing::of(strokes), ..Self::default() };
-        if let Some((name, size, rgb)) = picture {
-            let picture = Picture { size: size.map(usize::from), rgb };
-            picture.pixels()?;
-            (own.name, own.picture) = (name, Some(picture));
-        }
-        (!own.is_blank()).then_some(own)
+        let bytes = from_base64(text)?;
+        let (sizes, rest) = bytes.split_at_checked(16)?;
+        let number = |i: usize| sizes[4 * i..][..4].iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        let (name, rest) = rest.split_at_checked(number(2))?;
+        let (rgb, strokes) = rest.split_at_checked(number(3))?;
+        let picture = Picture { size: [number(0), number(1)], rgb: rgb.to_vec() };
+        let there = picture.pixels().is_some();
+        let name = String::from_utf8(name.to_vec()).ok()?;
+        let own = Self { name, picture: Some(picture).filter(|_| there), drawing: from_bytes(strokes)? };
+        (there || rgb.is_empty()).then_some(own).filter(|own| !own.is_blank())
     }
 }
 
@@ -282,10 +289,11 @@ fn note(x_0: &[f32], shape: Shape, cx: &Common) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::draw::{Ink, Stroke};
 
     fn own() -> Own {
         let picture = Picture { size: [2, 3], rgb: (0..18).collect() };
-        let stroke = Stroke { points: vec![[1, 2], [30, 40]], radius: 8, ink: crate::web::draw::Ink::Pen };
+        let stroke = Stroke { points: vec![[1, 2], [30, 40]], radius: 8, ink: Ink::Pen };
         Own { name: "ä.png".to_owned(), picture: Some(picture), drawing: Drawing::of(vec![stroke]) }
     }
 
@@ -313,7 +321,7 @@ mod tests {
         assert!(own.drawn().text().is_empty() && own.name() == "ä.png");
         own.drawing.clear();
         assert!(own.drawn().text().is_empty());
-        own.drawing.begin(Stroke { points: vec![[9, 9]], radius: 8, ink: crate::web::draw::Ink::Pen });
+        own.drawing.begin(Stroke { points: vec![[9, 9]], radius: 8, ink: Ink::Pen });
         assert!(!own.drawn().text().is_empty() && own.name() == "Your drawing");
     }
 }

@@ -15,17 +15,6 @@ const PANEL: &str = "draw-panel";
 const BUTTON: &str = "draw";
 const PLACE: &str = "drawing";
 
-/// A hand on the pad.
-#[derive(Default)]
-struct Hand {
-    /// Which pointer draws: of two fingers the first.
-    pointer: Option<i32>,
-    /// Where it has been since the last frame.
-    places: Vec<[f32; 2]>,
-    /// The next frame will tell.
-    awaits: bool,
-}
-
 /// Connects the pad, its tools and its panel.
 pub fn listen(shared: &Shared) {
     let act = |act: Act| Message::Draw(act);
@@ -62,36 +51,33 @@ fn radio(event: &Event) -> Option<HtmlInputElement> {
 
 /// Opens the panel and closes it: by its button, Escape, and a click somewhere else.
 fn fold(shared: &Shared) {
-    dom::on(&dom::by_id::<Element>(BUTTON), "click", |_| {
-        let open = !is_open();
-        show(open);
-        if open {
-            let _ = dom::by_id::<HtmlElement>("pad").focus();
-        }
-    });
-    let page = shared.clone();
-    dom::on_capture(&dom::document(), "keydown", move |event| {
-        if is_open() && key(&event).as_deref() == Some("Escape") {
-            // The run goes on.
-            event.prevent_default();
-            dispatch(&page, Message::Draw(Act::Up));
-            show(false);
-            let _ = dom::by_id::<HtmlElement>(BUTTON).focus();
-        }
-    });
     // A stroke that ends beside the panel is no click there.
     let began_inside = Rc::new(Cell::new(false));
-    let began = began_inside.clone();
-    dom::on_capture(&dom::document(), "pointerdown", move |event| began.set(is_inside(&event)));
-    dom::on(&dom::document(), "click", move |event| {
-        if !is_inside(&event) && !began_inside.get() {
-            show(false);
-        }
-    });
-}
-
-fn is_open() -> bool {
-    !dom::by_id::<HtmlElement>(PANEL).hidden()
+    for name in ["keydown", "pointerdown", "click"] {
+        let (page, began_inside) = (shared.clone(), began_inside.clone());
+        dom::on_capture(&dom::document(), name, move |event| {
+            let button: HtmlElement = dom::by_id(BUTTON);
+            let open = !dom::by_id::<HtmlElement>(PANEL).hidden();
+            match name {
+                "keydown" if open && key(&event).as_deref() == Some("Escape") => {
+                    // The run goes on.
+                    event.prevent_default();
+                    dispatch(&page, Message::Draw(Act::Up));
+                    show(false);
+                    let _ = button.focus();
+                }
+                "pointerdown" => began_inside.set(is_inside(PLACE, &event)),
+                "click" if is_inside(BUTTON, &event) => {
+                    show(!open);
+                    if !open {
+                        let _ = dom::by_id::<HtmlElement>("pad").focus();
+                    }
+                }
+                "click" if open && !is_inside(PLACE, &event) && !began_inside.get() => show(false),
+                _ => {}
+            }
+        });
+    }
 }
 
 fn show(open: bool) {
@@ -99,9 +85,9 @@ fn show(open: bool) {
     dom::set_attribute(&dom::by_id(BUTTON), "aria-expanded", if open { "true" } else { "false" });
 }
 
-fn is_inside(event: &Event) -> bool {
+fn is_inside(id: &str, event: &Event) -> bool {
     let target = event.target().and_then(|target| target.dyn_into::<Node>().ok());
-    dom::by_id::<Node>(PLACE).contains(target.as_ref())
+    dom::by_id::<Node>(id).contains(target.as_ref())
 }
 
 fn key(event: &Event) -> Option<String> {
@@ -111,92 +97,97 @@ fn key(event: &Event) -> Option<String> {
 /// Tells the page what is done on the pad of that id.
 pub fn watch(shared: &Shared, id: &'static str, message: fn(Act) -> Message) {
     let pad: Element = dom::by_id(id);
-    let hand: Rc<RefCell<Hand>> = Rc::default();
-    let tell = {
-        let (page, hand) = (shared.clone(), hand.clone());
-        move |act: Option<Act>| {
-            let places = std::mem::take(&mut hand.borrow_mut().places);
-            if !places.is_empty() {
-                dispatch(&page, message(Act::Move(places)));
-            }
-            act.into_iter().for_each(|act| dispatch(&page, message(act)));
-        }
-    };
-    let (held, told, element) = (hand.clone(), tell.clone(), pad.clone());
-    dom::on(&pad, "pointerdown", move |event| {
-        let Some(event) = event.dyn_ref::<PointerEvent>() else { return };
-        if held.borrow().pointer.is_some() || event.button() != 0 {
-            return;
-        }
-        held.borrow_mut().pointer = Some(event.pointer_id());
-        let _ = element.set_pointer_capture(event.pointer_id());
-        told(Some(Act::Down(place(&element, event))));
-    });
-    let (held, told, element) = (hand.clone(), tell.clone(), pad.clone());
-    dom::on(&pad, "pointermove", move |event| {
-        let Some(event) = event.dyn_ref::<PointerEvent>().filter(|event| holds(&held, event)) else { return };
-        let mut hand = held.borrow_mut();
-        hand.places.extend(all_of(event).iter().map(|event| place(&element, event)));
-        if !std::mem::replace(&mut hand.awaits, true) {
-            let (held, told) = (held.clone(), told.clone());
-            let frame = Closure::once_into_js(move || {
-                held.borrow_mut().awaits = false;
-                told(None);
-            });
-            let _ = dom::window().request_animation_frame(frame.unchecked_ref());
-        }
-    });
-    for (name, act) in [("pointerup", Act::Up), ("pointercancel", Act::Cancel)] {
-        let (held, told) = (hand.clone(), tell.clone());
+    let (pointer, places, awaits) = Default::default();
+    let hand = Rc::new(Hand { page: shared.clone(), message, pad: pad.clone(), pointer, places, awaits });
+    for name in ["pointerdown", "pointermove", "pointerup", "pointercancel", "keydown", "keyup", "blur"] {
+        let hand = hand.clone();
         dom::on(&pad, name, move |event| {
-            if event.dyn_ref::<PointerEvent>().is_some_and(|event| holds(&held, event)) {
-                held.borrow_mut().pointer = None;
-                told(Some(act.clone()));
+            if let Some(event) = event.dyn_ref::<PointerEvent>() {
+                point(&hand, name, event);
+            } else if let Some(event) = event.dyn_ref::<KeyboardEvent>() {
+                press(&hand, name, event);
+            } else if hand.pointer.get().is_none() {
+                hand.tell(Some(Act::Up));
             }
         });
     }
-    let told = tell.clone();
-    dom::on(&pad, "keydown", move |event| {
-        let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
-        if event.ctrl_key() || event.meta_key() || event.alt_key() {
-            return;
-        }
-        let act = match event.key().as_str() {
-            "ArrowLeft" => Act::Step([-1, 0]),
-            "ArrowRight" => Act::Step([1, 0]),
-            "ArrowUp" => Act::Step([0, -1]),
-            "ArrowDown" => Act::Step([0, 1]),
-            // Held, or pressed once to begin and once to end.
-            " " | "Enter" if !event.repeat() => Act::Press,
-            " " | "Enter" => return event.prevent_default(),
-            _ => return,
-        };
-        event.prevent_default();
-        told(Some(act));
-    });
-    let told = tell.clone();
-    dom::on(&pad, "keyup", move |event| {
-        if key(&event).as_deref() == Some(" ") {
-            told(Some(Act::Up));
-        }
-    });
-    let held = hand.clone();
-    dom::on(&pad, "blur", move |_| {
-        if held.borrow().pointer.is_none() {
-            tell(Some(Act::Up));
-        }
-    });
 }
 
-fn holds(hand: &Rc<RefCell<Hand>>, event: &PointerEvent) -> bool {
-    hand.borrow().pointer == Some(event.pointer_id())
+/// A hand on a pad.
+struct Hand {
+    page: Shared,
+    message: fn(Act) -> Message,
+    pad: Element,
+    /// Which pointer draws: of two fingers the first.
+    pointer: Cell<Option<i32>>,
+    /// Where it has been since the last frame.
+    places: RefCell<Vec<[f32; 2]>>,
+    /// The next frame will tell.
+    awaits: Cell<bool>,
 }
 
-/// Where a pointer is within the pad, [0, 1]² in its bounds.
-fn place(pad: &Element, event: &PointerEvent) -> [f32; 2] {
-    let bounds = pad.get_bounding_client_rect();
-    let share = |at: i32, from: f64, length: f64| ((f64::from(at) - from) / length.max(1.0)) as f32;
-    [share(event.client_x(), bounds.left(), bounds.width()), share(event.client_y(), bounds.top(), bounds.height())]
+impl Hand {
+    /// Tells where it has been, and what it does now.
+    fn tell(&self, act: Option<Act>) {
+        let places = self.places.take();
+        let been = (!places.is_empty()).then_some(Act::Move(places));
+        been.into_iter().chain(act).for_each(|act| dispatch(&self.page, (self.message)(act)));
+    }
+
+    /// Where a pointer is within the pad, [0, 1]² in its bounds.
+    fn place(&self, event: &PointerEvent) -> [f32; 2] {
+        let bounds = self.pad.get_bounding_client_rect();
+        let share = |at: i32, from: f64, length: f64| ((f64::from(at) - from) / length.max(1.0)) as f32;
+        [share(event.client_x(), bounds.left(), bounds.width()), share(event.client_y(), bounds.top(), bounds.height())]
+    }
+}
+
+/// What a mouse, a pen or a finger does.
+fn point(hand: &Rc<Hand>, name: &str, event: &PointerEvent) {
+    let id = event.pointer_id();
+    if name == "pointerdown" {
+        if hand.pointer.get().is_none() && event.button() == 0 {
+            hand.pointer.set(Some(id));
+            let _ = hand.pad.set_pointer_capture(id);
+            hand.tell(Some(Act::Down(hand.place(event))));
+        }
+        return;
+    }
+    if hand.pointer.get() != Some(id) {
+        return;
+    }
+    if name == "pointermove" {
+        hand.places.borrow_mut().extend(all_of(event).iter().map(|event| hand.place(event)));
+        if !hand.awaits.replace(true) {
+            let hand = hand.clone();
+            let frame = Closure::once_into_js(move || {
+                hand.awaits.set(false);
+                hand.tell(None);
+            });
+            let _ = dom::window().request_animation_frame(frame.unchecked_ref());
+        }
+        return;
+    }
+    hand.pointer.set(None);
+    hand.tell(Some(if name == "pointerup" { Act::Up } else { Act::Cancel }));
+}
+
+/// What a key does.
+fn press(hand: &Hand, name: &str, event: &KeyboardEvent) {
+    let act = match (name, event.key().as_str()) {
+        _ if event.ctrl_key() || event.meta_key() || event.alt_key() => return,
+        ("keyup", " ") => return hand.tell(Some(Act::Up)),
+        ("keyup", _) => return,
+        (_, "ArrowLeft") => Some(Act::Step([-1, 0])),
+        (_, "ArrowRight") => Some(Act::Step([1, 0])),
+        (_, "ArrowUp") => Some(Act::Step([0, -1])),
+        (_, "ArrowDown") => Some(Act::Step([0, 1])),
+        // Space is held; Enter is pressed once to begin and once to end.
+        (_, " " | "Enter") => (!event.repeat()).then_some(Act::Press),
+        _ => return,
+    };
+    event.prevent_default();
+    hand.tell(act);
 }
 
 /// The moves of which the browser has made this one, where it tells of them.
