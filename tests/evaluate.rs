@@ -8,11 +8,11 @@ use noisette::data::Dataset;
 use noisette::diffusion::forward::{from_pixel, noised};
 use noisette::diffusion::objective::simple_loss;
 use noisette::engine::{Engine, Weights};
-use noisette::evaluate::{Bound, BoundSettings, EvaluateError, Evaluation, RangeError, SquaredErrorSettings};
+use noisette::evaluate::{BoundSettings, EvaluateError, Evaluation, RangeError, SquaredErrorSettings};
 use noisette::playground::{Session, load};
 use noisette::rng::Rng;
 use noisette::web::job::Tensor;
-use noisette::web::measure::{Measure, Measured, Measurement};
+use noisette::web::measure::{BOUND, Measure, Measurement, ROUNDS, spread};
 use noisette::web::noise::curve::x_0_error;
 use support::golden::{self, engine};
 
@@ -55,18 +55,24 @@ fn it_tells_how_far_it_is_and_all_ranges_together_are_the_whole() {
     assert_eq!(bound.timesteps, 4, "a schedule of five steps has no more beside timestep 0");
 }
 
-/// Puts the questions of a measurement one by one, as a worker of the page does.
-fn measure(session: &mut Session, what: Measure, tensors: [(&str, &[f32]); 2]) -> Vec<Measured> {
+/// Puts the questions of a measurement one by one, as a worker of the page does: at what, and the numbers that there are.
+fn measure(session: &mut Session, what: Measure, x_0: &[f32], epsilon: &[f32]) -> Vec<(usize, Vec<f32>)> {
     let shape = session.image_shape();
-    let mut tensors = tensors.map(|(name, values)| Tensor::new(name, shape, values.to_vec())).to_vec();
+    let tensor = |(name, values): (&str, &[f32])| Tensor::new(name, shape, values.to_vec());
+    let mut tensors = [("x0", x_0), ("epsilon", epsilon)].map(tensor).to_vec();
     let mut measurement =
         Measurement::begin(what, &mut tensors, session.scheduler(), shape.len()).expect("a measurement");
     let mut measured = Vec::new();
     while let Some((timestep, x_t)) = measurement.ask() {
         let answer = pollster::block_on(session.predict(&x_t, timestep, None)).expect("an answer");
-        measured.extend(measurement.take(&answer.epsilon, &answer.x0));
+        let (at, tensor) = measurement.take(&answer.epsilon, &answer.x0).expect("an answer to that");
+        measured.push((at, tensor.map_or_else(Vec::new, |tensor| tensor.values)));
     }
     measured
+}
+
+fn x_0(data: &Dataset) -> Vec<f32> {
+    data.image(0).iter().map(|&byte| from_pixel(byte)).collect()
 }
 
 #[test]
@@ -74,21 +80,20 @@ fn the_bound_of_one_picture_question_by_question_is_that_of_so_many_copies() {
     let (engine, model, weights) = model();
     let mut data = data(1, 8);
     let null = model.config.null_class.expect("a null class") as u8;
-    (data.images, data.labels) = (data.images.repeat(3), vec![null; 3]);
+    (data.images, data.labels) = (data.images.repeat(ROUNDS), vec![null; ROUNDS]);
     let evaluation = Evaluation::new(&engine, &model, &weights, &data).expect("they fit");
-    let settings = BoundSettings { images: 3, timesteps: 4, seed: 2 };
-    let expected = pollster::block_on(evaluation.bound(&settings, |_| ())).expect("a bound");
+    let bound = pollster::block_on(evaluation.bound(&BOUND, |_| ())).expect("a bound");
     let mut session = Session::new(engine.clone(), model.clone()).expect("a session");
-    let x_0: Vec<f32> = data.image(0).iter().map(|&byte| from_pixel(byte)).collect();
-    let what = Measure::Bits { rounds: 3, timesteps: 4, seed: 2 };
-    let measured = measure(&mut session, what, [("x0", &x_0), ("unused", &[])]);
-    assert_eq!(measured[..14], (1..15).map(Measured::Looked).collect::<Vec<_>>()[..]);
-    let [Measured::Bound(bound)] = measured[14..] else { panic!("{measured:?}") };
-    let parts = |b: &Bound| [b.total, b.prior, b.denoising, b.decoder].map(|of| [of.mean, of.error.expect("three")]);
-    for (found, expected) in parts(&bound).concat().into_iter().zip(parts(&expected).concat()) {
-        assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{bound:?} {expected:?}");
+    let mut measured = measure(&mut session, Measure::Bits, &x_0(&data), &[]);
+    assert!(measured.iter().map(|(at, _)| *at).eq(1..=ROUNDS * (BOUND.timesteps + 1)), "{measured:?}");
+    let (_, bits) = measured.pop().expect("the last one");
+    assert!(measured.iter().all(|(_, none)| none.is_empty()));
+    let error = bound.total.error.expect("several rounds");
+    let expected = [bound.total.mean, error, bound.prior.mean, bound.denoising.mean, bound.decoder.mean];
+    for (found, expected) in bits.iter().zip(expected) {
+        assert!((f64::from(*found) - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{bits:?} {bound:?}");
     }
-    assert!(bound.total.mean > 1.0 && bound.timesteps == 4, "{bound:?}");
+    assert!(bits.len() == 5 && bits[0] > 1.0 && bits[1] > 0.0, "{bits:?}");
 }
 
 #[test]
@@ -96,25 +101,21 @@ fn losses_are_those_of_the_predictions() {
     let (engine, model, _) = model();
     let mut session = Session::new(engine, model).expect("a session");
     let (schedule, len) = (session.schedule().clone(), session.image_shape().len());
-    let x_0: Vec<f32> = data(1, 8).image(0).iter().map(|&byte| from_pixel(byte)).collect();
-    let epsilon = Rng::new(1).normals(len);
-    let asked = [999, 0, 400];
-    let tensors: [(&str, &[f32]); 2] = [("x0", &x_0), ("epsilon", &epsilon)];
-    let measured = measure(&mut session, Measure::Losses(asked.to_vec()), tensors);
-    let expected = asked.map(|t| {
+    let (x_0, epsilon) = (x_0(&data(1, 8)), Rng::new(1).normals(len));
+    let measured = measure(&mut session, Measure::Losses, &x_0, &epsilon);
+    let expected = spread(1000).into_iter().map(|t| {
         let mut x_t = vec![0.0; len];
         noised(&schedule, t, &x_0, &epsilon, &mut x_t);
         let answer = pollster::block_on(session.predict(&x_t, t, None)).expect("an answer");
         let loss = simple_loss(&epsilon, &answer.epsilon);
         let (found, error) = (x_0_error(&schedule, t + 1, loss), simple_loss(&x_0, &answer.x0));
         assert!((found / error - 1.0).abs() < 1e-2, "{found} for {error} at {t}");
-        Measured::Loss(t, loss)
+        (t, vec![loss as f32])
     });
-    assert_eq!(measured, expected);
+    assert_eq!(measured, expected.collect::<Vec<_>>());
     for (what, names, problem) in [
-        (Measure::Losses(vec![1000]), ["x0", "epsilon"], "a timestep of this schedule is 0 to 999, found 1000"),
-        (Measure::Losses(vec![1]), ["x0", "other"], "the measurement has no epsilon of 64 values"),
-        (Measure::Bits { rounds: 1, timesteps: 1, seed: 0 }, ["x", "y"], "the measurement has no x0 of 64 values"),
+        (Measure::Losses, ["x0", "other"], "the measurement has no epsilon of 64 values"),
+        (Measure::Bits, ["x", "epsilon"], "the measurement has no x0 of 64 values"),
     ] {
         let mut tensors = names.map(|name| Tensor::new(name, session.image_shape(), x_0.clone())).to_vec();
         let refused = Measurement::begin(what, &mut tensors, session.scheduler(), len);

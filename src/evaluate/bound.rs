@@ -7,13 +7,12 @@ use crate::diffusion::forward::{self, from_pixel};
 use crate::diffusion::posterior::{Posterior, Reading};
 use crate::diffusion::{DiffusionError, Schedule, Variance, objective};
 use crate::rng::Rng;
-use serde::{Deserialize, Serialize};
 
 /// Stream of the seed for what the bound draws, apart from that of the squared error.
 const STREAM: u64 = 1;
 
 /// Mean and standard error of a mean, in bits per dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// The mean over the images.
     pub mean: f64,
@@ -32,7 +31,7 @@ impl Estimate {
 }
 
 /// The bound and its parts, in bits per dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
     /// Timesteps looked at for each image, beside timestep 0.
     pub timesteps: usize,

@@ -5,7 +5,7 @@ use crate::engine::Kind;
 use crate::playground::Settings;
 use crate::selftest::{OpReport, Timing, Work};
 use crate::tensor::Shape;
-use crate::web::measure::{Measure, Measured};
+use crate::web::measure::Measure;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -83,8 +83,11 @@ pub enum News {
         /// How long the step took.
         milliseconds: f64,
     },
-    /// Of [`Job::Measure`].
-    Measured(Measured),
+    /// Of [`Job::Measure`], with the tensor that it says.
+    Measured {
+        /// Of losses the timestep, of the bound how many questions are answered.
+        at: usize,
+    },
     /// Of [`Job::Check`].
     Check(CheckNews),
     /// All of it is done.

@@ -4,41 +4,33 @@ use super::job::Tensor;
 use crate::checkpoint::SchedulerConfig;
 use crate::diffusion::forward::{noised, to_pixel};
 use crate::diffusion::{Schedule, objective};
-use crate::evaluate::{Bound, BoundSettings, Bounding, Look};
+use crate::evaluate::{BoundSettings, Bounding, Look};
+use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::vec::IntoIter;
+
+/// Timesteps at which the loss is measured: a power of two and one more, so that they halve every gap.
+pub const POINTS: usize = 33;
+/// How often the bound is estimated: the estimates differ, and so say how sure their mean is.
+pub const ROUNDS: usize = 8;
+/// The bound of each estimate: timesteps beside timestep 0, as few as a person waits for.
+pub const BOUND: BoundSettings = BoundSettings { images: ROUNDS, timesteps: 4, seed: 0 };
 
 /// What is to be measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Measure {
-    /// How well the network finds the noise `epsilon` in the picture `x0` at these timesteps, in this order.
-    Losses(Vec<usize>),
-    /// The bound on the picture `x0`, in bits per dimension.
-    Bits {
-        /// How often it is estimated; they differ, and so say how sure their mean is.
-        rounds: usize,
-        /// Timesteps looked at each time, beside timestep 0.
-        timesteps: usize,
-        /// Decides timesteps and noise.
-        seed: u64,
-    },
-}
-
-/// What has been measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Measured {
-    /// ‖ε − ε̂‖²/n at a timestep.
-    Loss(usize, f64),
-    /// So many questions for the bound are answered.
-    Looked(usize),
-    /// The bound.
-    Bound(Bound),
+    /// How well the network finds the noise `epsilon` in the picture `x0`, at each timestep of [`spread`]: the tensor `loss`,
+    /// ‖ε − ε̂‖²/n.
+    Losses,
+    /// The bound on the picture `x0` in bits per dimension: in the end the tensor `bits`, which is L, its standard error, L_T,
+    /// Σ L_{t−1} and L_0.
+    Bits,
 }
 
 /// A measurement in progress.
 #[derive(Debug)]
 pub enum Measurement {
-    /// Of losses: noise, picture, and the timesteps that are left.
+    /// Of losses.
     Losses {
         /// ᾱ.
         schedule: Schedule,
@@ -46,8 +38,8 @@ pub enum Measurement {
         x_0: Vec<f32>,
         /// ε.
         epsilon: Vec<f32>,
-        /// Where the network is still to be asked.
-        left: VecDeque<usize>,
+        /// Timesteps that are left.
+        left: IntoIter<usize>,
     },
     /// Of the bound.
     Bits {
@@ -56,7 +48,7 @@ pub enum Measurement {
         /// x_0 as bytes.
         pixels: Vec<u8>,
         /// Questions of this round that are left.
-        looks: VecDeque<Look>,
+        looks: IntoIter<Look>,
         /// Answers of this round.
         nats: Vec<f64>,
         /// Rounds that are left, this one among them.
@@ -70,7 +62,7 @@ impl Measurement {
     /// Begins to measure a model that is sampled like this, whose pictures have so many values.
     ///
     /// # Errors
-    /// One sentence: a picture of another size, a timestep that there is none of, a schedule that cannot be.
+    /// One sentence: a picture of another size, a schedule that cannot be.
     pub fn begin(
         what: Measure,
         tensors: &mut Vec<Tensor>,
@@ -82,17 +74,16 @@ impl Measurement {
         };
         let x_0 = take("x0")?;
         match what {
-            Measure::Losses(timesteps) => {
+            Measure::Losses => {
                 let (epsilon, schedule) = (take("epsilon")?, scheduler.schedule().map_err(|error| error.to_string())?);
-                timesteps.iter().try_for_each(|&t| schedule.check(t).map(drop)).map_err(|error| error.to_string())?;
-                Ok(Self::Losses { schedule, x_0, epsilon, left: timesteps.into() })
+                let left = spread(schedule.timesteps()).into_iter();
+                Ok(Self::Losses { schedule, x_0, epsilon, left })
             }
-            Measure::Bits { rounds, timesteps, seed } => {
-                let settings = BoundSettings { images: 1, timesteps, seed };
-                let bounding = Bounding::new(scheduler, &settings).map_err(|error| error.to_string())?;
-                let pixels: Vec<u8> = x_0.into_iter().map(to_pixel).collect();
-                let (bounding, looks) = (Box::new(bounding), VecDeque::new());
-                Ok(Self::Bits { bounding, pixels, looks, nats: Vec::new(), rounds, done: 0 })
+            Measure::Bits => {
+                let bounding = Bounding::new(scheduler, &BOUND).map_err(|error| error.to_string())?;
+                let (bounding, pixels) = (Box::new(bounding), x_0.into_iter().map(to_pixel).collect());
+                let (looks, nats) = (Vec::new().into_iter(), Vec::new());
+                Ok(Self::Bits { bounding, pixels, looks, nats, rounds: ROUNDS, done: 0 })
             }
         }
     }
@@ -101,35 +92,62 @@ impl Measurement {
     pub fn ask(&mut self) -> Option<(usize, Vec<f32>)> {
         match self {
             Self::Losses { schedule, x_0, epsilon, left } => {
-                let (&timestep, mut x_t) = (left.front()?, x_0.clone());
+                let (&timestep, mut x_t) = (left.as_slice().first()?, x_0.clone());
                 noised(schedule, timestep, x_0, epsilon, &mut x_t);
                 Some((timestep, x_t))
             }
             Self::Bits { bounding, pixels, looks, rounds, .. } => {
-                if looks.is_empty() && *rounds > 0 {
-                    looks.extend(bounding.looks(pixels));
+                if looks.as_slice().is_empty() && *rounds > 0 {
+                    *looks = bounding.looks(pixels).into_iter();
                 }
-                looks.front().map(|look| (look.timestep, look.x_t.clone()))
+                looks.as_slice().first().map(|look| (look.timestep, look.x_t.clone()))
             }
         }
     }
 
-    /// Takes in the answer to it, ε̂ and x̂_0; what has come of that.
-    pub fn take(&mut self, epsilon_hat: &[f32], x_0_hat: &[f32]) -> Option<Measured> {
+    /// Takes in the answer to it, ε̂ and x̂_0. What has come of that: of losses the timestep, of the bound how many questions are
+    /// answered, and the tensor that there is.
+    pub fn take(&mut self, epsilon_hat: &[f32], x_0_hat: &[f32]) -> Option<(usize, Option<Tensor>)> {
+        let numbers =
+            |name: &str, values: Vec<f32>| Some(Tensor::new(name, Shape::SCALAR.with_n(values.len()), values));
         match self {
             Self::Losses { epsilon, left, .. } => {
-                Some(Measured::Loss(left.pop_front()?, objective::simple_loss(epsilon, epsilon_hat)))
+                Some((left.next()?, numbers("loss", vec![objective::simple_loss(epsilon, epsilon_hat) as f32])))
             }
             Self::Bits { bounding, pixels, looks, nats, rounds, done } => {
-                let look = looks.pop_front()?;
+                let look = looks.next()?;
                 nats.push(bounding.nats(&look, pixels, x_0_hat.iter().map(|&x0| f64::from(x0))));
                 *done += 1;
-                if looks.is_empty() {
+                if looks.as_slice().is_empty() {
                     bounding.picture(pixels, &std::mem::take(nats));
                     *rounds -= 1;
                 }
-                Some(if *rounds == 0 { Measured::Bound(bounding.bound()) } else { Measured::Looked(*done) })
+                let bits = (*rounds == 0).then(|| {
+                    let bound = bounding.bound();
+                    let error = bound.total.error.unwrap_or_default();
+                    let parts = [bound.total.mean, error, bound.prior.mean, bound.denoising.mean, bound.decoder.mean];
+                    numbers("bits", parts.map(|part| part as f32).to_vec())
+                });
+                Some((*done, bits.flatten()))
             }
         }
     }
+}
+
+/// Timesteps from the first to the last, at most [`POINTS`]: both ends, then the middle of every gap, and so on, so that a curve is
+/// whole from the start and grows finer.
+pub fn spread(timesteps: usize) -> Vec<usize> {
+    let gaps = POINTS - 1;
+    let (mut order, mut gap) = (vec![0, gaps], gaps);
+    while gap > 1 {
+        order.extend((gap / 2..gaps).step_by(gap));
+        gap /= 2;
+    }
+    let mut spread = Vec::new();
+    for timestep in order.into_iter().map(|i| (i * (timesteps - 1) + gaps / 2) / gaps) {
+        if !spread.contains(&timestep) {
+            spread.push(timestep);
+        }
+    }
+    spread
 }

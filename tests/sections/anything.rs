@@ -9,7 +9,6 @@ use noisette::web::controls::{CONTROLS, of};
 use noisette::web::draw::Act;
 use noisette::web::job::{CheckNews, News, Tensor, Ticket};
 use noisette::web::machine::Badge;
-use noisette::web::measure::Measured;
 use noisette::web::messages::FromWorker;
 use noisette::web::noise::own::Picture;
 use noisette::web::noise::schedule::Road;
@@ -214,8 +213,7 @@ fn anything(rng: &mut Rng, browser: &Browser) -> Message {
                 News::Part { step: rng.below(9), done: rng.below(5), of: 5 },
                 News::Frame { step: 1 + rng.below(8), timestep: 7, milliseconds: 2.0 },
                 News::Predicted { milliseconds: 1.0 },
-                News::Measured(Measured::Loss(rng.below(1000), 0.5)),
-                News::Measured(Measured::Looked(rng.below(99))),
+                News::Measured { at: rng.below(1000) },
                 News::Done,
                 News::Failed { message: message(rng) },
                 News::Check(CheckNews::Begins { what: "opening".to_owned() }),

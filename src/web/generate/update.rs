@@ -306,7 +306,7 @@ fn hear(state: &mut State, ticket: Ticket, news: &News, tensors: &[Tensor], cx: 
             cx.fail(message);
             close(state, cx);
         }
-        News::Predicted { .. } | News::Measured(_) | News::Check(_) => {}
+        News::Predicted { .. } | News::Measured { .. } | News::Check(_) => {}
     }
 }
 

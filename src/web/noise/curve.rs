@@ -5,11 +5,9 @@ use super::State;
 use crate::diffusion::Schedule;
 use crate::web::app::{Common, Message};
 use crate::web::job::{Job, News, Tensor, Ticket};
-use crate::web::measure::{Measure, Measured};
+use crate::web::measure::{Measure, spread};
 use crate::web::pool::Told;
 
-/// Points of the curve.
-pub const POINTS: usize = 33;
 /// The decades that the curve shows, as powers of ten; what lies beyond them lies at their edge.
 const DECADES: (f64, f64) = (-4.0, 1.0);
 
@@ -39,15 +37,17 @@ pub fn update(state: &mut State, message: &Message, cx: &mut Common) {
             }
             begin(state, cx);
         }
-        Message::Told(Told::News(ticket, news, _)) if state.curve.ticket == Some(*ticket) => {
+        Message::Told(Told::News(ticket, news, tensors)) if state.curve.ticket == Some(*ticket) => {
             let curve = &mut state.curve;
             match news {
-                News::Measured(Measured::Loss(timestep, loss)) => {
+                News::Measured { at: timestep } => {
+                    let loss =
+                        Tensor::take(&mut tensors.clone(), "loss", 1).map_or(f64::NAN, |loss| f64::from(loss[0]));
                     let t = timestep + 1;
                     // A worker that has taken another one's place begins anew.
                     match curve.losses.binary_search_by_key(&t, |(t, _)| *t) {
-                        Ok(at) => curve.losses[at].1 = *loss,
-                        Err(at) => curve.losses.insert(at, (t, *loss)),
+                        Ok(at) => curve.losses[at].1 = loss,
+                        Err(at) => curve.losses.insert(at, (t, loss)),
                     }
                 }
                 News::Done => curve.ticket = None,
@@ -76,32 +76,13 @@ fn clear(curve: &mut Curve, cx: &mut Common) {
 
 fn begin(state: &mut State, cx: &mut Common) {
     let Some(model) = cx.model.as_ref().filter(|_| cx.pool.opened()) else { return };
-    let timesteps = spread(model.schedule.timesteps());
+    let of = spread(model.schedule.timesteps()).len();
     let measured = [state.x_0.clone(), state.at_once.clone()];
     let tensors =
         ["x0", "epsilon"].into_iter().zip(&measured).map(|(name, values)| Tensor::new(name, cx.shape, values.clone()));
-    let (of, tensors) = (timesteps.len(), tensors.collect());
-    let ticket = Some(cx.pool.begin(Job::Measure(Measure::Losses(timesteps)), tensors));
+    let tensors = tensors.collect();
+    let ticket = Some(cx.pool.begin(Job::Measure(Measure::Losses), tensors));
     state.curve = Curve { ticket, of, measured, ..Curve::default() };
-}
-
-/// Timesteps from the first to the last, at most [`POINTS`]: both ends, then the middle of every gap, and so on, so that the curve
-/// is whole from the start and grows finer.
-pub fn spread(timesteps: usize) -> Vec<usize> {
-    let gaps = POINTS - 1;
-    let mut order = vec![0, gaps];
-    let mut gap = gaps.next_power_of_two();
-    while gap > 1 {
-        order.extend((gap / 2..gaps).step_by(gap));
-        gap /= 2;
-    }
-    let mut spread = Vec::new();
-    for timestep in order.into_iter().map(|i| (i * (timesteps - 1) + gaps / 2) / gaps) {
-        if !spread.contains(&timestep) {
-            spread.push(timestep);
-        }
-    }
-    spread
 }
 
 impl Curve {

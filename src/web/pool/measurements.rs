@@ -23,7 +23,7 @@ impl Pool {
 
     fn send_measurement(&mut self, Asked { ticket, what, tensors }: &Asked) {
         if let (true, Some(leader)) = (self.opened(), self.workers.leader()) {
-            let message = ToWorker::Begin { ticket: *ticket, job: Job::Measure(what.clone()) };
+            let message = ToWorker::Begin { ticket: *ticket, job: Job::Measure(*what) };
             self.orders.push(Order::Send(leader, message, tensors.clone()));
         }
     }
@@ -56,10 +56,10 @@ impl Pool {
         self.measurements.iter().any(|asked| asked.ticket == ticket)
     }
 
-    pub(super) fn hear_of_measurement(&mut self, ticket: Ticket, news: News) {
+    pub(super) fn hear_of_measurement(&mut self, ticket: Ticket, news: News, tensors: Vec<Tensor>) {
         if matches!(news, News::Done | News::Failed { .. }) {
             self.measurements.retain(|asked| asked.ticket != ticket);
         }
-        self.told.push(Told::News(ticket, news, Vec::new()));
+        self.told.push(Told::News(ticket, news, tensors));
     }
 }

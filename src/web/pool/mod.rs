@@ -303,7 +303,7 @@ impl Pool {
             return self.told.push(Told::News(ticket, news, tensors));
         }
         if self.measures(ticket) {
-            return self.hear_of_measurement(ticket, news);
+            return self.hear_of_measurement(ticket, news, tensors);
         }
         let Some(walk) = self.walk.as_mut().filter(|walk| walk.number == ticket) else { return };
         let Some(share) = walk.of.iter().position(|&of| of == worker) else { return };
@@ -331,7 +331,7 @@ impl Pool {
                 self.end(ticket);
                 self.told.push(Told::News(ticket, news, Vec::new()));
             }
-            News::Predicted { .. } | News::Measured(_) | News::Check(_) => {}
+            News::Predicted { .. } | News::Measured { .. } | News::Check(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! The engine's side of a measurement: one question at a time, so that whatever somebody waits for comes between two of them.
 
-use super::Worker;
+use super::{Prediction, Worker};
+use crate::playground::{PlaygroundError, Predicted};
 use crate::web::job::{News, Tensor, Ticket};
 use crate::web::measure::{Measure, Measurement};
 
@@ -9,30 +10,34 @@ impl Worker {
     pub(super) fn begin_measuring(&mut self, ticket: Ticket, what: Measure, mut tensors: Vec<Tensor>) {
         let Some(session) = &self.session else { return self.lacks_engine(ticket) };
         match Measurement::begin(what, &mut tensors, session.scheduler(), session.image_shape().len()) {
-            Ok(measurement) => self.measurements.push_back((ticket, measurement)),
+            Ok(measurement) => self.measurements.push((ticket, measurement)),
             Err(message) => self.tell(ticket, News::Failed { message }, &[]),
         }
     }
 
-    /// Puts the next question of the first one.
-    pub(super) async fn measure(&mut self) {
-        let (Some((ticket, measurement)), Some(session)) = (self.measurements.front_mut(), &mut self.session) else {
-            return self.measurements.clear();
-        };
-        let ticket = *ticket;
-        let Some((timestep, x_t)) = measurement.ask() else {
-            self.measurements.pop_front();
-            return self.tell(ticket, News::Done, &[]);
-        };
-        match session.predict(&x_t, timestep, None).await {
-            Ok(answer) => {
-                let measured = measurement.take(&answer.epsilon, &answer.x0);
-                measured.into_iter().for_each(|measured| self.tell(ticket, News::Measured(measured), &[]));
+    /// The next question of the first one.
+    pub(super) fn question(&mut self) -> Option<Prediction> {
+        while let Some((ticket, measurement)) = self.measurements.first_mut() {
+            let ticket = *ticket;
+            if let Some((timestep, x)) = measurement.ask() {
+                return Some(Prediction { ticket, timestep, x });
             }
-            Err(error) => {
-                self.measurements.pop_front();
-                self.fail(ticket, &error);
-            }
+            self.measurements.remove(0);
+            self.tell(ticket, News::Done, &[]);
         }
+        None
+    }
+
+    /// Takes in an answer, if it was a measurement that asked.
+    pub(super) fn measured(&mut self, ticket: Ticket, answer: &Result<Predicted, PlaygroundError>) -> bool {
+        let Some(at) = self.measurements.iter().position(|(other, _)| *other == ticket) else { return false };
+        let Ok(answer) = answer else {
+            self.measurements.remove(at);
+            return false;
+        };
+        if let Some((at, tensor)) = self.measurements[at].1.take(&answer.epsilon, &answer.x0) {
+            self.tell(ticket, News::Measured { at }, tensor.as_slice());
+        }
+        true
     }
 }

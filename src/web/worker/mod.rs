@@ -34,7 +34,7 @@ struct Inbox {
     wake: Option<Function>,
 }
 
-/// A prediction that is asked for.
+/// A prediction that is asked for, by the page or by a measurement.
 struct Prediction {
     ticket: Ticket,
     timestep: usize,
@@ -62,7 +62,7 @@ struct Worker {
     prediction: Option<Prediction>,
     progress: Option<Progress>,
     /// The first one is in progress.
-    measurements: VecDeque<(Ticket, Measurement)>,
+    measurements: Vec<(Ticket, Measurement)>,
 }
 
 /// Listens from now on.
@@ -112,14 +112,15 @@ impl Worker {
             let next = self.inbox.borrow_mut().arrived.pop_front();
             if let Some((message, tensors, bytes)) = next {
                 self.obey(message, tensors, &bytes).await;
-            } else if let Some(prediction) = self.prediction.take() {
+                continue;
+            }
+            let walks = self.progress.as_ref().is_some_and(|walk| job::goes_on(walk.step, walk.until));
+            let question = self.prediction.take().or_else(|| if walks { None } else { self.question() });
+            if let Some(prediction) = question {
                 self.predict(prediction).await;
                 self.breathe().await;
-            } else if self.progress.as_ref().is_some_and(|walk| job::goes_on(walk.step, walk.until)) {
+            } else if walks {
                 self.advance().await;
-                self.breathe().await;
-            } else if !self.measurements.is_empty() {
-                self.measure().await;
                 self.breathe().await;
             } else {
                 self.wait().await;
@@ -228,10 +229,13 @@ impl Worker {
 
     async fn predict(&mut self, Prediction { ticket, timestep, x }: Prediction) {
         let Some(session) = &mut self.session else { return self.lacks_engine(ticket) };
-        let begin = now(&self.scope);
-        match session.predict(&x, timestep, None).await {
+        let (begin, shape) = (now(&self.scope), session.image_shape());
+        let answer = session.predict(&x, timestep, None).await;
+        if self.measured(ticket, &answer) {
+            return;
+        }
+        match answer {
             Ok(predicted) => {
-                let shape = session.image_shape();
                 let tensors =
                     [Tensor::new("epsilon", shape, predicted.epsilon), Tensor::new("x0", shape, predicted.x0)];
                 let milliseconds = now(&self.scope) - begin;
