@@ -8,6 +8,9 @@ const rows = (page) => page.locator("#curve-rows tr");
 /** The points of a line of the curve: [x, y] each. */
 const points = (page, id) => page.locator(id).evaluate((line) => line.getAttribute("points").trim().split(" ").map((point) => point.split(",").map(Number)));
 
+/** What is measured is folded away until somebody asks for it. */
+const unfold = (page) => page.getByText("Measure this picture").click();
+
 test("a run begins with this very x_t and ends in a picture", async ({ page, host }) => {
   await open(page, host, "#model=digits&picture=7&t=350&steps=6&sampler=ddim&class=7&engine=cpu");
   const [x_t, x_0] = [await pixels(image(page, "Noised image x_t")), await pixels(image(page, "Original image x_0"))];
@@ -47,6 +50,7 @@ test("its link begins it again", async ({ page, host, context }) => {
 
 test("the curve fills in, can be stopped, and goes with its picture", async ({ page, host }) => {
   await open(page, host, "#model=digits&t=400&engine=cpu");
+  await unfold(page);
   await button(page, "Measure").click();
   await expect(button(page, "Stop measuring")).toBeEnabled();
   await expect(page.locator("#curve-status")).toHaveText(/^\d+ of 33 points$/);
@@ -78,6 +82,7 @@ test("the curve fills in, can be stopped, and goes with its picture", async ({ p
 
 test("a run goes before what is measured", async ({ page, host }) => {
   await open(page, host, "#model=digits&steps=1000&sampler=ddpm&count=1&engine=cpu");
+  await unfold(page);
   await page.getByRole("button", { name: "Generate", exact: true }).click();
   await button(page, "Measure").click();
   await expect(page.locator("#now")).toHaveText(/step [2-9]\d* of 1000/);
@@ -88,6 +93,7 @@ test("a run goes before what is measured", async ({ page, host }) => {
 
 test("bits per dimension of the picture are counted", async ({ page, host }) => {
   await open(page, host, "#model=digits&t=1000&engine=cpu");
+  await unfold(page);
   await expect(page.locator("#loss-remark")).toHaveText("Nearly all of xt is noise here, so ε̂ is easy and x̂0 a guess.");
   await button(page, "Bits per dimension").click();
   await expect(page.locator("#bits-status")).toHaveText(/^\d+ of 40 evaluations$/);

@@ -56,7 +56,7 @@ test("another model keeps what it can of the controls, and the link holds it", a
   const x0 = image(page, "Original image x_0");
   expect(await size(x0)).toEqual([8, 8]);
   expect(await colours(x0), "blue").toEqual(Array(64).fill([0, 0, 255]));
-  await page.getByLabel("green").check({ force: true });
+  await page.getByLabel("green", { exact: true }).check({ force: true });
   expect(await colours(x0)).toEqual(Array(64).fill([0, 255, 0]));
   await expect(page.locator("#loss")).toContainText(/loss \d/);
   const noise = await colours(image(page, "Generated images"));

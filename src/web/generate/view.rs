@@ -48,7 +48,7 @@ impl View {
         let pictures = Some(Rc::as_ptr(&cx.samples)).filter(|_| cx.samples.count() == cx.limits().classes);
         if self.pictures.differs(pictures) {
             dom::set_shown("by-picture", pictures.is_some());
-            thumbs::build("class-pictures", "class-picture", &cx.samples);
+            thumbs::build("class-pictures", "class-picture", &cx.samples, |i| format!("class {}", cx.class_name(i)));
             self.class = Last::default();
         }
         if self.class.differs(cx.settings.class) {

@@ -37,7 +37,7 @@ impl View {
         let (Some(shown), Some(model)) = (&state.shown, &cx.model) else { return };
         let rebuilt = self.samples.as_ref().is_none_or(|samples| !Rc::ptr_eq(samples, &cx.samples));
         if rebuilt {
-            thumbs::build("thumbs", "picture", &cx.samples);
+            thumbs::build("thumbs", "picture", &cx.samples, |i| cx.samples.name(i).to_owned());
             self.samples = Some(cx.samples.clone());
         }
         self.own.show(app, rebuilt);

@@ -25,12 +25,12 @@ pub fn clear(fieldset: &Element) {
     }
 }
 
-/// One choice per sample.
-pub fn build(fieldset: &str, group: &str, samples: &Samples) {
+/// One choice per sample, with these names for people.
+pub fn build(fieldset: &str, group: &str, samples: &Samples, name: impl Fn(usize) -> String) {
     let fieldset: Element = dom::by_id(fieldset);
     clear(&fieldset);
     for i in 0..samples.count() {
-        let label = radio(&fieldset, group, &i.to_string(), samples.name(i));
+        let label = radio(&fieldset, group, &i.to_string(), &name(i));
         let canvas: HtmlCanvasElement = dom::create("canvas");
         dom::set_attribute(&canvas, "aria-hidden", "true");
         paint::draw(&canvas, &Sheet::new(samples.pixels(i).to_vec(), samples.shape, 1));
