@@ -24,6 +24,7 @@ const RESTARTS: u32 = 3;
 
 /// What is to be done with a worker.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there are few at a time, and none is kept")]
 pub enum Order {
     /// Start one.
     Start(WorkerId),
