@@ -12,9 +12,9 @@ use std::vec::IntoIter;
 /// Timesteps at which the loss is measured: a power of two and one more, so that they halve every gap.
 pub const POINTS: usize = 33;
 /// How often the bound is estimated: the estimates differ, and so say how sure their mean is.
-pub const ROUNDS: usize = 8;
-/// The bound of each estimate: timesteps beside timestep 0, as few as a person waits for.
-pub const BOUND: BoundSettings = BoundSettings { images: ROUNDS, timesteps: 4, seed: 0 };
+pub const ROUNDS: usize = 4;
+/// The bound of each estimate. Many timesteps in few rounds are surer than few in many: each stands for a narrow range of t.
+pub const BOUND: BoundSettings = BoundSettings { images: ROUNDS, timesteps: 9, seed: 0 };
 
 /// What is to be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
