@@ -171,7 +171,7 @@ for (const colorScheme of ["light", "dark"]) {
     expect(bar(0.25, 0.5), "what is done").not.toEqual(bar(0.75, 0.5));
     const line = (i) => seen(page, page.locator("#algorithm li").nth(i));
     const [lit, unlit] = [await line(5), await line(0)];
-    expect(lit(0.5, 0.08), "the line that runs").not.toEqual(unlit(0.5, 0.08));
+    expect(lit(0.5, 0.05), "the line that runs").not.toEqual(unlit(0.5, 0.05));
     const grid = await seen(page, page.locator("#grid"));
     expect(grid(0.5, 0.05), "the line between two pictures").toEqual((await seen(page, page.locator("#generate .head")))(0.99, 0.5));
   });

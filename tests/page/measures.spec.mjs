@@ -67,10 +67,10 @@ test("the curve fills in, can be stopped, and goes with its picture", async ({ p
   // A point of the curve is what the slider says there.
   const [t, measured] = await rows(page).nth(16).locator("td").allTextContents();
   await slider(page).fill(t);
-  await expect(page.locator("#loss")).toHaveText(` · loss ${measured}`);
+  await expect(page.locator("#loss")).toHaveText(`, loss ${measured}`);
   await expectNoBarriers(page);
   await page.getByRole("radio", { name: "Digit 5" }).check();
-  await expect(page.locator("#curve")).toBeHidden();
+  await expect(page.locator("#loss-curve")).toBeHidden();
   await button(page, "Measure").click();
   await expect(rows(page)).not.toHaveCount(0);
   await button(page, "Stop measuring").click();

@@ -4,7 +4,7 @@ import { difference, expect, expectNoBarriers, image, open, pixels, slider, test
 const x_t = (page) => pixels(image(page, "Noised image x_t"));
 const radio = (page, name) => page.getByRole("radio", { name, exact: true });
 const choose = (page, name) => radio(page, name).check({ force: true });
-const alphaBar = async (page) => Number(await page.locator("#fact-alpha-bar").textContent());
+const alphaBar = async (page) => Number(await page.locator("#alpha-bar").textContent());
 const play = (page) => page.locator("#play");
 
 test("another schedule gives other numbers, and says where the network is asked", async ({ page, host }) => {
@@ -23,7 +23,7 @@ test("another schedule gives other numbers, and says where the network is asked"
   await choose(page, "cosine");
   expect(await alphaBar(page)).toBeCloseTo(own, 3);
   await choose(page, "SNR");
-  await expect(page.locator("#fact-snr")).toHaveText((own / (1 - own)).toFixed(2));
+  await expect(page.locator("#snr")).toHaveText((own / (1 - own)).toFixed(2));
   const total = page.getByRole("spinbutton", { name: "T", exact: true });
   await total.fill("100");
   await expect(slider(page)).toHaveJSProperty("value", "40");
@@ -122,7 +122,7 @@ test("the histogram is of x_t, and nothing sticks out", async ({ page, host }) =
   await expect(page.locator("#hist-std")).toHaveText(/^(0\.9|1\.0)\d$/);
   const noise = await page.locator("#hist-bars").getAttribute("d");
   await slider(page).fill("0");
-  await expect(page.locator("#fact-snr")).toHaveText("∞");
+  await expect(page.locator("#snr")).toHaveText("∞");
   expect(await page.locator("#hist-bars").getAttribute("d")).not.toBe(noise);
   await expectNoBarriers(page);
   for (const width of [1024, 390, 320]) {
